@@ -1,0 +1,191 @@
+"""Builders of theta: uniform, by cluster, by meaning, by co-occurrence (sections 2.1, 5.2 and 8)."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse
+from sklearn.neighbors import NearestNeighbors
+
+from pls_keras.embeddings import label_vectors
+from pls_keras.theta import LARGEST_MATRIX, Theta
+
+
+def uniform_theta(labels_or_classes, include_true=True):
+    """Uniform label smoothing (ULS): the same share for every class (eq. 2.2).
+
+    Args:
+        labels_or_classes: labels of the classes, or their number.
+        include_true: whether the true class gets a share too, 1 / K as in eq. 2.2, or the others
+            alone, 1 / (K - 1) as in the paper's introduction.
+
+    Returns:
+        `Theta`.
+
+    Example:
+        >>> theta = uniform_theta(27)
+        >>> target = 0.9 * np.eye(27)[11] + 0.1 * theta.rows([11])[0]  # Figure 1
+        >>> print(target[11].round(4), target[0].round(4))
+        0.9037 0.0037
+    """
+    is_number = isinstance(labels_or_classes, (int, np.integer))
+    labels = range(labels_or_classes) if is_number else labels_or_classes
+    provenance = {"builder": "uniform_theta", "include_true": include_true}
+    return _grouped(labels, np.zeros(len(labels), "int32"), include_true, provenance)
+
+
+def cluster_theta(clusters, include_true=False):
+    """Cluster label smoothing (CLS): equal shares within the true class's cluster (section 5.2.1).
+
+    Args:
+        clusters: mapping from each label to the name of its cluster, in the order of the classes.
+        include_true: whether the true class gets a share too. The paper lists it among its
+            neighbours, but speaks of "non-ground truth labels".
+
+    Returns:
+        `Theta`. Without `include_true` a label alone in its cluster keeps its own mass, so it is not
+        smoothed, and a warning names it.
+
+    Example:
+        >>> theta = cluster_theta({"cat": "animal", "car": "vehicle", "dog": "animal", "bus": "vehicle"})
+        >>> theta.row("car").to_dict()
+        {'cat': 0.0, 'car': 0.0, 'dog': 0.0, 'bus': 1.0}
+    """
+    ids = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
+    groups = np.array([ids[cluster] for cluster in clusters.values()], "int32")
+    alone = [label for label, size in zip(clusters, np.bincount(groups)[groups], strict=True) if size == 1]
+    if alone and not include_true:
+        warnings.warn(
+            f"Alone in their clusters, so not smoothed: {alone[:20]}. If that is not meant, put them "
+            "into a cluster with others.",
+            stacklevel=2,
+        )
+    provenance = {
+        "builder": "cluster_theta",
+        "clusters": {str(label): str(cluster) for label, cluster in clusters.items()},
+        "include_true": include_true,
+    }
+    return _grouped(list(clusters), groups, include_true, provenance)
+
+
+def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
+    """Semantic label smoothing (SEMLS): shares by likeness of the labels' meaning (section 5.2.2).
+
+    The similarity of two labels is 1 / d^power, d the Euclidean distance of their word vectors; the
+    true class gets none; each row is scaled to sum to one. With many classes the paper's power of 1
+    comes close to uniform; a larger power or `top_k` sharpens theta. See `Theta.effective_classes`.
+
+    Args:
+        labels: K labels, in the order of the classes. A label of several words, "maple_tree", is the
+            mean of its words' vectors.
+        vectors: gensim's `KeyedVectors`, as `pls_keras.embeddings.load_vectors` returns, another
+            mapping from word to vector, or an array of label vectors of shape (K, dimension).
+        power: positive exponent of the distance.
+        top_k: if given, keep only this many nearest labels for each; needed for very many classes.
+        replace: mapping from a word without a vector to the word that stands in for it.
+
+    Returns:
+        `Theta`, with the vectors' name and the words replaced in its provenance.
+
+    Raises:
+        ValueError: if a word has no vector, if two labels have the same vector, or if an option is
+            out of range.
+
+    Example:
+        >>> points = {"cat": [0.0, 0.0], "dog": [1.0, 0.0], "car": [0.0, 4.0]}
+        >>> semantic_theta(["cat", "dog", "car"], points).row("cat").to_dict()
+        {'cat': 0.0, 'dog': 0.8, 'car': 0.2}
+    """
+    labels = list(labels)
+    if not (np.isfinite(power) and power > 0):
+        raise ValueError(f"power must be positive; the paper's is 1. Received: {power}")
+    if top_k is not None and not 1 <= top_k < len(labels):
+        raise ValueError(f"top_k must lie in [1, {len(labels) - 1}], the other classes. Received: {top_k}")
+    if top_k is None and len(labels) > LARGEST_MATRIX:
+        raise ValueError(
+            f"{len(labels):,} labels would need as many columns. Give top_k=50, say, to keep the "
+            "nearest labels alone."
+        )
+    points = label_vectors(labels, vectors, replace=replace)
+    neighbours = NearestNeighbors(n_neighbors=top_k or len(labels) - 1).fit(points)
+    distances, indices = neighbours.kneighbors()  # of each point to the others
+    if not distances.all():
+        row, column = np.argwhere(distances == 0)[0]
+        raise ValueError(
+            f"{labels[row]!r} and {labels[indices[row, column]]!r} have the same vector, so no finite "
+            "similarity. Let another word stand in for one of them with replace={...}."
+        )
+    # Relative to the nearest, so that no power overflows.
+    similarity = (distances[:, :1] / distances) ** power
+    provenance = {
+        "builder": "semantic_theta",
+        "power": power,
+        "top_k": top_k,
+        "vectors": getattr(vectors, "name", type(vectors).__name__),
+        "dimension": points.shape[1],
+        "replace": dict(replace or {}),
+    }
+    if top_k is not None:
+        return Theta._from_neighbours(labels, provenance, indices, similarity)
+    matrix = np.zeros((len(labels), len(labels)))
+    np.put_along_axis(matrix, indices, similarity, axis=1)
+    return Theta(matrix / matrix.sum(axis=1, keepdims=True), labels, provenance=provenance)
+
+
+def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
+    """Shares by how often labels are given together, from multi-label annotations (section 8).
+
+    Args:
+        indicator: 0/1 array or SciPy sparse matrix of shape (n, K): which labels each sample has.
+        labels: K labels, in the order of the columns.
+        pseudocount: count, at least 0, added to each pair of different labels.
+
+    Returns:
+        `Theta`: entry [true, other] is the share of `other` among the labels given with `true`.
+
+    Raises:
+        ValueError: if a label never occurs with another and `pseudocount` is 0.
+
+    Example:
+        >>> together = [[1, 1, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]]
+        >>> cooccurrence_theta(together, ["joy", "love", "fear"]).row("love").round(2).to_dict()
+        {'joy': 0.67, 'love': 0.0, 'fear': 0.33}
+    """
+    indicator = scipy.sparse.csr_array(indicator, dtype="float64")
+    labels = [str(label) for label in labels]
+    if indicator.shape[1] != len(labels) or np.any((indicator.data != 0) & (indicator.data != 1)):
+        raise ValueError(
+            f"indicator must hold 0 and 1 in a column for each of the {len(labels)} labels. Received: "
+            f"shape {indicator.shape}, values from {indicator.min()} to {indicator.max()}"
+        )
+    if not pseudocount >= 0:
+        raise ValueError(f"pseudocount must not be negative. Received: {pseudocount}")
+    counts = (indicator.T @ indicator).toarray() + pseudocount
+    np.fill_diagonal(counts, 0.0)
+    lonely = [label for label, count in zip(labels, counts.sum(axis=1), strict=True) if not count]
+    if lonely:
+        raise ValueError(
+            f"Never given together with another label: {lonely}. Leave them out, or give "
+            "pseudocount=1.0, which spreads their mass evenly."
+        )
+    provenance = {
+        "builder": "cooccurrence_theta",
+        "samples": indicator.shape[0],
+        "pseudocount": pseudocount,
+    }
+    return Theta(counts / counts.sum(axis=1, keepdims=True), labels, provenance=provenance)
+
+
+def _grouped(labels, groups, include_true, provenance):
+    """Equal shares within each group; a class alone in its group keeps its own mass."""
+    sizes = np.bincount(groups)[groups]
+    alone = sizes == 1
+    group_weight = np.where(alone, 1.0, 1 / np.maximum(sizes - (not include_true), 1))
+    own = np.arange(len(groups))[:, None]
+    return Theta._from_parts(
+        labels,
+        provenance,
+        groups=groups,
+        group_weight=group_weight,
+        indices=own[:, : 0 if include_true else 1],
+        values=np.where(alone, 0.0, -group_weight)[:, None][:, : 0 if include_true else 1],
+    )

@@ -1,0 +1,247 @@
+"""Callbacks that measure training dynamics. They write into `logs`, so `History` holds the curves."""
+
+import contextlib
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class GradientNorm(keras.callbacks.Callback):
+    """L2 norm of the gradient at each training step, averaged over the epoch (section 6.3.2).
+
+    The gradient is the one that the optimizer receives: of the mini-batch, in training mode, with
+    the penalties of regularizers, summed over replicas, without loss scaling, before clipping and
+    weight decay; under gradient accumulation, that of each mini-batch. It is measured inside the
+    compiled step, with no second backward pass, and fetched once an epoch. Steps that a
+    `LossScaleOptimizer` skips do not count.
+
+    At the end of each epoch `logs` gets
+
+    - `grad_norm`: mean over the epoch's steps,
+    - `grad_norm_std`: standard deviation over them (population),
+    - `grad_norm_max`: maximum,
+    - `grad_norm/<layer>`: with `per_layer`, the mean of each layer's own norm.
+
+    Callbacks that read these, such as `CSVLogger`, come after this one in the list. The step is
+    compiled anew when training starts; the optimizer is as before when it ends, and a model saved
+    during training holds nothing of this callback.
+
+    Args:
+        per_layer: also measure each layer with trainable weights.
+        name: key in `logs` and prefix of the others.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+        >>> x, y = np.zeros((8, 4)), np.zeros(8)
+        >>> history = model.fit(x, y, verbose=0, callbacks=[GradientNorm()])
+        >>> sorted(history.history)
+        ['grad_norm', 'grad_norm_max', 'grad_norm_std', 'loss']
+    """
+
+    def __init__(self, per_layer=False, name="grad_norm"):
+        super().__init__()
+        self.per_layer = per_layer
+        self.name = name
+        self._statistics = None
+        self._layers = []
+        self._measured_step = None, None  # a compilation, and the training step measured for it
+
+    def on_train_begin(self, logs=None):
+        optimizer = _innermost(self.model.optimizer)
+        owner = getattr(vars(optimizer).get("apply"), "__self__", None)
+        if isinstance(owner, GradientNorm):
+            if not owner._epoch_begun:
+                raise ValueError(
+                    "Two GradientNorm callbacks in one fit measure the same gradient. Use one; "
+                    "GradientNorm(per_layer=True) also gives the norm over all layers."
+                )
+            owner._detach()  # left by a fit that was interrupted
+        self._attach(optimizer)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_begun = True
+        if self._statistics is not None:
+            self._statistics.assign(ops.zeros_like(self._statistics))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._statistics is None or logs is None:
+            return
+        steps, mean, squares, maximum = ops.convert_to_numpy(self._statistics)
+        if not steps[0]:  # every step was skipped for an overflow
+            mean, squares, maximum = np.full((3, len(steps)), np.nan)
+        logs[self.name] = float(mean[0])
+        logs[f"{self.name}_std"] = float(np.sqrt(squares[0] / max(steps[0], 1)))
+        logs[f"{self.name}_max"] = float(maximum[0])
+        logs.update({f"{self.name}/{k}": float(v) for k, v in zip(self._layers, mean[1:], strict=True)})
+
+    def on_train_end(self, logs=None):
+        self._detach()
+
+    def _attach(self, optimizer):
+        self._optimizer = optimizer
+        self._epoch_begun = False
+        self._apply, optimizer.apply = optimizer.apply, self._measured_apply
+        # What a checkpoint saves and loads is the optimizer's own state.
+        self._holders = {id(o): o for o in (optimizer, self.model.optimizer)}.values()
+        for holder in self._holders:
+            holder.save_own_variables = self._without_statistics(holder.save_own_variables)
+            holder.load_own_variables = self._without_statistics(holder.load_own_variables)
+
+        # A second fit of the same compilation need not be compiled again.
+        compilation, measured_step = self._measured_step
+        if compilation is None or compilation is not self.model._compile_loss:
+            measured_step, self._statistics = None, None
+        if self._statistics is not None:
+            optimizer._track_variable(self._statistics)
+        elif self.model.built:
+            self._create_statistics(self.model.trainable_variables)
+        self._plain_step, self.model.train_function = self.model.train_function, measured_step
+        self.model.make_train_function()
+
+    def _detach(self):
+        self._measured_step = self.model._compile_loss, self.model.train_function
+        self.model.train_function = self._plain_step
+        for holder in self._holders:
+            del holder.save_own_variables, holder.load_own_variables
+        del self._optimizer.apply
+        if self._statistics is not None:
+            self._optimizer._untrack_variable(self._statistics)
+
+    def _without_statistics(self, method):
+        """`method` of an optimizer, run while the optimizer does not list the statistics."""
+
+        def wrapped(store):
+            if self._statistics is not None:
+                self._optimizer._untrack_variable(self._statistics)
+            try:
+                method(store)
+            finally:
+                if self._statistics is not None:
+                    self._optimizer._track_variable(self._statistics)
+
+        return wrapped
+
+    def _create_statistics(self, variables):
+        """Rows: steps, mean, sum of squared deviations, maximum. Columns: all weights, each layer."""
+        self._layers = list(dict.fromkeys(map(_layer_path, variables))) if self.per_layer else []
+        strategy = getattr(self.model, "distribute_strategy", None)  # TensorFlow's alone
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            self._statistics = self._optimizer.add_variable(
+                (4, 1 + len(self._layers)),
+                dtype="float32",
+                aggregation="only_first_replica",
+                name=self.name,
+            )
+
+    def _measured_apply(self, grads, trainable_variables=None):
+        grads = list(grads)
+        variables = list(trainable_variables or self._optimizer._trainable_variables)
+        if self._statistics is None:  # the model is being built by its first step
+            self._create_statistics(variables)
+        self._update_statistics(self._norms(grads, variables))
+        return self._apply(grads, trainable_variables)
+
+    def _norms(self, grads, variables):
+        """Norms over all weights and over each layer's, shape (1 + layers,)."""
+        scale = self._optimizer.loss_scale_factor or 1.0
+        squares = {layer: [] for layer in self._layers}
+        for gradient, variable in zip(_summed_over_replicas(grads), variables, strict=True):
+            if gradient is not None and not getattr(variable, "overwrite_with_gradient", False):
+                square = ops.sum(ops.square(ops.cast(gradient, "float32") / scale))
+                squares.setdefault(_layer_path(variable) if self.per_layer else "", []).append(square)
+        layers = [sum(s, start=ops.zeros(())) for s in squares.values()]
+        everything = sum(layers, start=ops.zeros(()))
+        return ops.sqrt(ops.stack([everything, *layers] if self.per_layer else [everything]))
+
+    def _update_statistics(self, norms):
+        """Welford's update: no cancellation, however small the spread."""
+        steps, mean, squares, maximum = ops.unstack(ops.convert_to_tensor(self._statistics), 4)
+        steps = steps + 1
+        deviation = norms - mean
+        mean = mean + deviation / steps
+        squares = squares + deviation * (norms - mean)
+        self._statistics.assign(ops.stack([steps, mean, squares, ops.maximum(maximum, norms)]))
+
+
+class GeneralizationError(keras.callbacks.Callback):
+    """|test error - training error| each epoch, error = 1 - accuracy (section 4.1).
+
+    Both accuracies are of the model in inference mode, on the images as they are given here:
+    without augmentation, which the accuracy that `fit` reports for training includes.
+
+    At the end of each epoch `logs` gets `generalization_error`, `train_accuracy`, `test_accuracy`,
+    `train_loss` and `test_loss`. The losses are the compiled ones, smoothed if the loss is.
+
+    Args:
+        train_data: what `fit` trains on: `(x, y)`, or a data set of batches that `evaluate` takes.
+        test_data: the same for testing. If None, `val_accuracy` and `val_loss` of `fit`'s own
+            validation data are taken, which saves an evaluation.
+        batch_size: samples a batch where arrays are given.
+        metric: name of the compiled metric that measures accuracy in [0, 1].
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> x, y = np.zeros((8, 4)), np.zeros(8)
+        >>> error = GeneralizationError((x, y), test_data=(x, y))
+        >>> model.fit(x, y, verbose=0, callbacks=[error]).history["generalization_error"]
+        [0.0]
+    """
+
+    def __init__(self, train_data, test_data=None, *, batch_size=256, metric="accuracy"):
+        super().__init__()
+        self.train_data = train_data
+        self.test_data = test_data
+        self.batch_size = batch_size
+        self.metric = metric
+
+    def on_epoch_end(self, epoch, logs=None):
+        train = self._evaluate(self.train_data)
+        if self.test_data is not None:
+            test = self._evaluate(self.test_data)
+        else:
+            test = {k[4:]: v for k, v in logs.items() if k.startswith("val_")}
+        for source, scores in (("train_data", train), ("test_data or validation_data", test)):
+            if self.metric not in scores:
+                raise ValueError(
+                    f"GeneralizationError needs the metric {self.metric!r} on {source}. Received: "
+                    f"{sorted(scores)}. Compile with metrics=['accuracy'], and give fit its "
+                    "validation_data or this callback its test_data."
+                )
+        logs.update(
+            generalization_error=abs(train[self.metric] - test[self.metric]),
+            train_accuracy=train[self.metric],
+            test_accuracy=test[self.metric],
+            train_loss=train["loss"],
+            test_loss=test["loss"],
+        )
+
+    def _evaluate(self, data):
+        arrays = data if isinstance(data, tuple) else (data,)
+        batch_size = self.batch_size if isinstance(data, tuple) else None
+        return self.model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+
+
+def _innermost(optimizer):
+    """The optimizer that receives unscaled gradients."""
+    return _innermost(optimizer.inner_optimizer) if hasattr(optimizer, "inner_optimizer") else optimizer
+
+
+def _layer_path(variable):
+    return variable.path.rpartition("/")[0]
+
+
+def _summed_over_replicas(grads):
+    """Gradients as dense tensors of the whole batch: under tf.distribute each replica has a part."""
+    if keras.backend.backend() != "tensorflow":
+        return grads
+    import tensorflow as tf
+
+    dense = [None if g is None else tf.convert_to_tensor(g) for g in grads]
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return dense
+    summed = iter(replica.all_reduce("sum", [g for g in dense if g is not None]))
+    return [None if g is None else next(summed) for g in dense]

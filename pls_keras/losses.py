@@ -1,0 +1,294 @@
+"""Cross-entropy against preferentially smoothed targets: the function and the Keras loss."""
+
+import functools
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+# Keras has no public name for the mask that `ignore_class` hands to the reduction.
+from keras.src.backend.common.masking import set_keras_mask
+
+from pls_keras.theta import Theta
+
+LOWEST_LOGIT = -1e30  # stands for -inf: a weight of zero times it is zero, not NaN
+PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
+
+
+def preferential_crossentropy(
+    y_true, y_pred, theta, *, smoothing_ratio=0.1, from_logits=False, ignore_class=None
+):
+    """Cross-entropy of predictions against preferentially smoothed labels.
+
+    With true class `t`, the target (eq. 3.1) is `q = (1 - ε)·onehot(t) + ε·theta[t]` and the loss is
+    `-Σ_k q_k log p_k`, which equals `(1 - ε)·CE(onehot(t), p) + ε·CE(theta[t], p)` (eq. 3.2). Its
+    gradient with respect to the logits is `p - q`. Soft labels `y` give
+    `q = (1 - ε)·y + ε·(y @ theta)`. The computation is in float32, or in float64 if `y_pred` is.
+
+    Args:
+        y_true: class ids of shape `(...)` or `(..., 1)`, or one-hot or soft labels of shape
+            `(..., classes)`. The rank tells which.
+        y_pred: predictions of shape `(..., classes)`: probabilities, or logits if `from_logits`.
+        theta: `Theta`, or anything its constructor takes: a row-stochastic matrix of shape
+            `(classes, classes)`, `theta[true, other]`.
+        smoothing_ratio: ε in [0, 1), the mass taken from the true class.
+        from_logits: whether `y_pred` holds logits.
+        ignore_class: class id whose samples count neither in the loss nor in its mean, such as 255
+            in segmentation maps. With class ids only.
+
+    Returns:
+        Losses of shape `(...)`, in nats. Where a compiled step meets a class id outside
+        `[0, classes)` or a probability outside [0, 1], the loss is NaN.
+
+    Raises:
+        ValueError: if shapes and number of classes disagree, if ε is outside [0, 1), or, in eager
+            execution, if a class id or a probability is out of range.
+
+    Example:
+        >>> theta = np.array([[0.0, 0.8, 0.2], [0.5, 0.0, 0.5], [0.1, 0.9, 0.0]])
+        >>> loss = preferential_crossentropy([0], [[0.7, 0.2, 0.1]], theta, smoothing_ratio=0.1)
+        >>> target = 0.9 * np.array([1.0, 0.0, 0.0]) + 0.1 * theta[0]
+        >>> bool(np.isclose(loss[0], -np.sum(target * np.log([0.7, 0.2, 0.1]))))
+        True
+
+    Reference:
+        Goyal et al., "Exploring Preferential Label Smoothing for Neural Network based Classifiers",
+        2023, section 3.
+    """
+    theta = theta if isinstance(theta, Theta) else Theta(theta)
+    smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
+    y_pred, from_logits = _logits_if_known(y_pred, from_logits)
+    dtype = "float64" if keras.backend.standardize_dtype(y_pred.dtype) == "float64" else "float32"
+    y_pred = ops.cast(y_pred, dtype)
+    y_true = ops.convert_to_tensor(y_true)
+    _check_shapes(y_true, y_pred, theta)
+
+    in_range = None
+    if from_logits:
+        y_pred = ops.maximum(y_pred, LOWEST_LOGIT)
+    else:
+        in_range = ops.all(
+            (y_pred >= -PROBABILITY_TOLERANCE) & (y_pred <= 1 + PROBABILITY_TOLERANCE), axis=-1
+        )
+        _raise_unless(
+            in_range,
+            "y_pred must hold probabilities in [0, 1] when from_logits=False, but values lie "
+            "outside. If the model ends without a softmax, pass from_logits=True.",
+        )
+
+    same_rank = len(y_true.shape) == len(y_pred.shape)
+    if same_rank and y_true.shape[-1] != 1:
+        if ignore_class is not None:
+            raise ValueError(
+                f"ignore_class={ignore_class} needs class ids, but y_true of shape "
+                f"{tuple(y_true.shape)} holds one-hot or soft labels. Give those samples a "
+                "sample_weight of zero instead."
+            )
+        targets = _soft_targets(ops.cast(y_true, dtype), theta, smoothing_ratio)
+        losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
+        return losses if in_range is None else ops.where(in_range, losses, np.nan)
+
+    ids = ops.cast(ops.squeeze(y_true, axis=-1) if same_rank else y_true, "int32")
+    counted = None
+    if ignore_class is not None:
+        counted = ops.not_equal(ids, ignore_class)
+        ids = ops.where(counted, ids, 0)
+    known = (ids >= 0) & (ids < theta.classes)
+    _raise_unless(
+        known,
+        f"y_true must hold class ids in [0, {theta.classes}), the classes of theta, but ids lie "
+        "outside. Labels that count from 1 need y - 1.",
+    )
+    ids = ops.where(known, ids, 0)
+    if theta.is_dense:
+        table = ops.convert_to_tensor(_target_table(theta, smoothing_ratio), dtype)
+        losses = ops.categorical_crossentropy(ops.take(table, ids, axis=0), y_pred, from_logits=from_logits)
+    else:
+        losses = _structured_crossentropy(ids, y_pred, theta, smoothing_ratio, from_logits)
+    losses = ops.where(known if in_range is None else known & in_range, losses, np.nan)
+    if counted is not None:
+        losses = ops.where(counted, losses, 0.0)
+        set_keras_mask(losses, counted)
+    return losses
+
+
+@keras.saving.register_keras_serializable(package="pls_keras")
+class PreferentialSmoothingLoss(keras.losses.Loss):
+    """Keras loss of preferential label smoothing (section 3); see `preferential_crossentropy`.
+
+    NoLS, ULS, CLS and SEMLS are four settings of it: `smoothing_ratio=0`, `uniform_theta`,
+    `cluster_theta` and `semantic_theta`. The loss is saved with the model, theta included.
+
+    In eager execution a class id or probability out of range is an error; in a compiled step it
+    makes the loss NaN, since a check there would cost speed. `model.compile(run_eagerly=True)` then
+    shows the error.
+
+    Args:
+        theta: `Theta` or row-stochastic matrix of shape `(classes, classes)`, `theta[true, other]`.
+        smoothing_ratio: ε in [0, 1), the mass taken from the true class.
+        from_logits: whether predictions are logits.
+        ignore_class: class id whose samples are left out.
+        **kwargs: `name`, `reduction` and `dtype` of `keras.losses.Loss`. A 16-bit dtype is raised
+            to float32: class ids and small masses do not survive it.
+
+    Example:
+        >>> from pls_keras import uniform_theta
+        >>> loss = PreferentialSmoothingLoss(uniform_theta(3), smoothing_ratio=0.1)
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> model.compile(optimizer="sgd", loss=loss, metrics=["accuracy"])
+    """
+
+    def __init__(self, theta, smoothing_ratio=0.1, from_logits=False, ignore_class=None, **kwargs):
+        kwargs.setdefault("name", "preferential_smoothing_loss")
+        super().__init__(**kwargs)
+        if self.dtype != "float64":
+            super().__init__(**{**kwargs, "dtype": "float32"})
+        self.theta = theta if isinstance(theta, Theta) else Theta(theta)
+        self.smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+
+    def call(self, y_true, y_pred):
+        return preferential_crossentropy(
+            y_true,
+            y_pred,
+            self.theta,
+            smoothing_ratio=self.smoothing_ratio,
+            from_logits=self.from_logits,
+            ignore_class=self.ignore_class,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "theta": keras.saving.serialize_keras_object(self.theta),
+            "smoothing_ratio": self.smoothing_ratio,
+            "from_logits": self.from_logits,
+            "ignore_class": self.ignore_class,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        theta = keras.saving.deserialize_keras_object(config["theta"])
+        return cls(**{**config, "theta": theta})
+
+
+@functools.lru_cache(maxsize=16)
+def _target_table(theta, smoothing_ratio):
+    """Targets of every class (eq. 3.1), a row each: (1 - ε)·I + ε·theta, shape (classes, classes)."""
+    return (1 - smoothing_ratio) * np.eye(theta.classes) + smoothing_ratio * np.asarray(theta)
+
+
+def _soft_targets(labels, theta, smoothing_ratio):
+    """Targets (..., classes) of soft labels (..., classes): (1 - ε)·y + ε·(y @ theta)."""
+    if theta.is_dense:
+        smooth = ops.matmul(labels, ops.convert_to_tensor(np.asarray(theta), labels.dtype))
+        return (1 - smoothing_ratio) * labels + smoothing_ratio * smooth
+    flat = ops.transpose(ops.reshape(labels, (-1, theta.classes)))  # (classes, n)
+    weighted = flat * ops.convert_to_tensor(theta.group_weight[:, None], labels.dtype)
+    shared = ops.segment_sum(weighted, theta.groups, num_segments=int(theta.groups.max()) + 1)
+    smooth = ops.take(shared, theta.groups, axis=0)
+    for indices, values in zip(theta.indices.T, theta.values.T, strict=True):
+        smooth = smooth + ops.segment_sum(
+            flat * ops.convert_to_tensor(values[:, None], labels.dtype),
+            np.ascontiguousarray(indices),
+            num_segments=theta.classes,
+        )
+    smooth = ops.reshape(ops.transpose(smooth), ops.shape(labels))
+    return (1 - smoothing_ratio) * labels + smoothing_ratio * smooth
+
+
+def _structured_crossentropy(ids, y_pred, theta, smoothing_ratio, from_logits):
+    """Cross-entropy for a theta that is never made dense, in memory of order batch × classes."""
+    shape = ops.shape(ids)
+    ids = ops.reshape(ids, (-1,))
+    scores = ops.reshape(y_pred, (-1, theta.classes))
+    if from_logits:
+        # Before any dot product: at a common offset of 1e4 the sum would lose three digits.
+        scores = scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    else:  # as Keras does for probabilities
+        smallest = keras.config.epsilon()
+        scores = scores / ops.sum(scores, axis=-1, keepdims=True)
+        scores = ops.log(ops.clip(scores, smallest, 1 - smallest))
+
+    groups = ops.convert_to_tensor(theta.groups)
+    group_weight = smoothing_ratio * ops.take(ops.convert_to_tensor(theta.group_weight, scores.dtype), ids)
+    columns = np.concatenate([np.arange(theta.classes)[:, None], theta.indices], axis=1)
+    weights = np.concatenate(
+        [np.full((theta.classes, 1), 1 - smoothing_ratio), smoothing_ratio * theta.values], axis=1
+    )
+    columns = ops.take(ops.convert_to_tensor(columns, "int32"), ids, axis=0)
+    weights = ops.take(ops.convert_to_tensor(weights, scores.dtype), ids, axis=0)
+
+    def shared_mass():
+        same_group = ops.expand_dims(groups, 0) == ops.expand_dims(ops.take(groups, ids), 1)
+        return ops.where(same_group, ops.expand_dims(group_weight, 1), 0.0)
+
+    # Autodiff through the gathers would make a dense gradient for each; this one is q itself.
+    @ops.custom_gradient
+    def expected_score(scores):
+        def gradient(*args, upstream=None):
+            upstream = args[-1] if upstream is None else upstream
+            rows = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(ids)[0]), 1), ops.shape(columns))
+            positions = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
+            q = ops.scatter_update(shared_mass(), positions, ops.reshape(weights, (-1,)), reduction="add")
+            return ops.expand_dims(upstream, 1) * q
+
+        own = ops.sum(weights * ops.take_along_axis(scores, columns, axis=1), axis=1)
+        return own + ops.sum(shared_mass() * scores, axis=1), gradient
+
+    losses = -expected_score(scores)
+    if from_logits:
+        losses = losses + ops.logsumexp(scores, axis=-1)
+    return ops.reshape(losses, shape)
+
+
+def _logits_if_known(y_pred, from_logits):
+    """The logits that Keras attaches to the output of a softmax, where it could, else `y_pred`."""
+    logits = getattr(y_pred, "_keras_logits", None)
+    if logits is None:
+        return ops.convert_to_tensor(y_pred), from_logits
+    if from_logits:
+        warnings.warn(
+            "from_logits=True, but y_pred comes out of a softmax. Its logits are used; pass "
+            "from_logits=False, or end the model without an activation.",
+            stacklevel=3,
+        )
+    return logits, True
+
+
+def _checked_smoothing_ratio(smoothing_ratio):
+    if not 0 <= smoothing_ratio < 1:
+        raise ValueError(
+            f"smoothing_ratio must lie in [0, 1), 0.1 for instance. Received: {smoothing_ratio}"
+        )
+    return float(smoothing_ratio)
+
+
+def _check_shapes(y_true, y_pred, theta):
+    labels, predictions = tuple(y_true.shape), tuple(y_pred.shape)
+    if not predictions or predictions[-1] not in (None, theta.classes):
+        raise ValueError(
+            f"theta has {theta.classes} classes, so y_pred must have shape (..., {theta.classes}). "
+            f"Received: y_pred of shape {predictions}. Build theta from the labels of this model, "
+            "in the order of its outputs."
+        )
+    same_rank = len(labels) == len(predictions) and labels[-1] in (None, 1, theta.classes)
+    if not (same_rank or len(labels) == len(predictions) - 1):
+        raise ValueError(
+            "y_true must hold class ids of shape (...) or (..., 1), or one-hot or soft labels of "
+            f"shape (..., {theta.classes}), for y_pred of shape {predictions}. Received: y_true of "
+            f"shape {labels}."
+        )
+
+
+def _raise_unless(condition, message):
+    """In eager execution, raise if `condition` is not true everywhere. Do nothing in a compiled step."""
+    try:
+        holds = bool(ops.convert_to_numpy(ops.all(condition)))
+    except (NotImplementedError, TypeError, ValueError):  # a symbolic tensor has no value
+        return
+    if not holds:
+        raise ValueError(message)

@@ -1,0 +1,289 @@
+"""Theta: how the smoothing mass of each class is shared among the others (section 3)."""
+
+import json
+import pathlib
+import types
+
+import keras
+import numpy as np
+import pandas as pd
+
+# Up to here theta is a K×K array. Beyond, uniform, cluster and top-k thetas are kept in parts.
+DENSE_LIMIT = 1000
+LARGEST_MATRIX = 10_000
+ARRAYS = ("matrix", "groups", "group_weight", "indices", "values")
+SHIPPED = pathlib.Path(__file__).parent / "thetas"
+
+
+@keras.saving.register_keras_serializable(package="pls_keras")
+class Theta:
+    """A row-stochastic relation between classes: `theta[true, other]`, shape (classes, classes).
+
+    Row `t` is the distribution that takes the mass ε from true class `t` (eq. 3.1). A theta is
+    immutable and acts as an array, `np.asarray(theta)`.
+
+    A theta of at most `DENSE_LIMIT` classes, and any that is given as a matrix, is dense. Larger
+    ones from the builders are structured, in memory of order classes:
+
+        theta[t, k] = group_weight[t]·[groups[k] = groups[t]] + Σ_j values[t, j]·[indices[t, j] = k]
+
+    Args:
+        matrix: array-like or `DataFrame` of shape (classes, classes), no entry negative, each row
+            summing to one. A row-normalised theta is not symmetric: rows are true classes.
+        labels: names of the classes, in the order of the model's outputs. Defaults to the index of
+            a `DataFrame`, else to "0", "1", …
+        provenance: mapping of plain values that says where theta comes from.
+
+    Raises:
+        ValueError: if the matrix is not square, has a negative or non-finite entry or a row that
+            does not sum to one, or if the labels do not fit it.
+
+    Example:
+        >>> theta = Theta([[0.0, 0.8, 0.2], [0.5, 0.0, 0.5], [0.1, 0.9, 0.0]], ["cat", "dog", "fish"])
+        >>> theta.row("cat").to_dict()
+        {'cat': 0.0, 'dog': 0.8, 'fish': 0.2}
+    """
+
+    def __init__(self, matrix, labels=None, *, provenance=None):
+        if isinstance(matrix, pd.DataFrame):
+            if list(matrix.index) != list(matrix.columns):
+                raise ValueError(
+                    "matrix must have the same labels as index and columns, in the same order. "
+                    f"Received: index {list(matrix.index)}, columns {list(matrix.columns)}"
+                )
+            labels = matrix.index if labels is None else labels
+        matrix = np.array(matrix, dtype="float64")
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
+            raise ValueError(
+                "matrix must have shape (classes, classes) with at least 2 classes. "
+                f"Received: shape {matrix.shape}"
+            )
+        labels = range(len(matrix)) if labels is None else labels
+        self._fill(labels, provenance, len(matrix), matrix=matrix)
+        self._check_rows(matrix)
+
+    def _fill(self, labels, provenance, classes, **arrays):
+        labels = tuple(map(str, labels))
+        if len(labels) != classes:
+            raise ValueError(f"labels must name {classes} classes. Received: {len(labels)} labels")
+        if len(set(labels)) != classes:
+            twice = sorted({label for label in labels if labels.count(label) > 1})
+            raise ValueError(f"labels must differ from each other. Received twice: {twice}")
+        provenance = types.MappingProxyType(dict(provenance or {"builder": "Theta"}))
+        state = {"labels": labels, "provenance": provenance, **dict.fromkeys(ARRAYS), **arrays}
+        for name, value in state.items():
+            if name in arrays:
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def _from_parts(cls, labels, provenance, *, groups, group_weight, indices, values):
+        """A valid theta from the parts of its structured form; dense if it has few classes."""
+        theta = object.__new__(cls)
+        theta._fill(
+            labels,
+            provenance,
+            len(groups),
+            groups=np.array(groups, "int32"),
+            group_weight=np.array(group_weight, "float64"),
+            indices=np.array(indices, "int32").reshape(len(groups), -1),
+            values=np.array(values, "float64").reshape(len(groups), -1),
+        )
+        if theta.classes > DENSE_LIMIT:
+            return theta
+        return cls(theta.rows(np.arange(theta.classes)), labels, provenance=provenance)
+
+    @classmethod
+    def _from_neighbours(cls, labels, provenance, indices, values):
+        """A theta whose row `t` gives class `indices[t, j]` mass in proportion to `values[t, j]`."""
+        return cls._from_parts(
+            labels,
+            provenance,
+            groups=np.zeros(len(indices)),
+            group_weight=np.zeros(len(indices)),
+            indices=indices,
+            values=values / values.sum(axis=1, keepdims=True),
+        )
+
+    def _check_rows(self, matrix):
+        wrong = ~np.isfinite(matrix) | (matrix < 0)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(
+                "matrix must hold finite numbers, none negative. Received: "
+                f"{matrix[row, column]} in row {self.labels[row]!r}, column {self.labels[column]!r}"
+            )
+        sums = matrix.sum(axis=1)
+        row = np.argmax(np.abs(sums - 1))
+        if abs(sums[row] - 1) > 1e-6:
+            raise ValueError(
+                f"Each row of matrix must sum to one, but row {self.labels[row]!r} sums to "
+                f"{sums[row]:.6g}. Give matrix / matrix.sum(axis=1, keepdims=True), if rows are "
+                "the true classes."
+            )
+
+    def __setattr__(self, name, value):
+        raise AttributeError("A Theta is immutable; build a new one.")
+
+    __delattr__ = __setattr__
+
+    def __reduce__(self):
+        return Theta.from_config, (self.get_config(),)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __repr__(self):
+        builder = self.provenance.get("builder", "Theta")
+        effective = np.exp(np.mean(np.log(self.effective_classes())))
+        return f"<Theta of {self.classes} classes by {builder}, {effective:.1f} effective>"
+
+    def __array__(self, dtype=None, copy=None):
+        if self.is_dense:
+            return np.array(self.matrix, dtype=dtype, copy=copy)
+        if self.classes > LARGEST_MATRIX:
+            raise ValueError(
+                f"This theta of {self.classes:,} classes is kept in parts; as a matrix it would take "
+                f"{self.classes**2 * 8 / 1e9:,.0f} GB. Take theta.rows(ids) of the classes in hand."
+            )
+        return self.rows(np.arange(self.classes)).astype(dtype or "float64", copy=False)
+
+    @property
+    def classes(self):
+        """Number of classes, K."""
+        return len(self.labels)
+
+    @property
+    def shape(self):
+        """(classes, classes)."""
+        return self.classes, self.classes
+
+    @property
+    def is_dense(self):
+        """Whether theta is kept as one matrix."""
+        return self.matrix is not None
+
+    def rows(self, ids):
+        """Rows of some classes.
+
+        Args:
+            ids: class ids of shape (n,).
+
+        Returns:
+            Array of shape (n, classes), float64.
+        """
+        ids = np.asarray(ids)
+        if self.is_dense:
+            return self.matrix[ids]
+        same_group = self.groups[ids][:, None] == self.groups[None, :]
+        rows = np.where(same_group, self.group_weight[ids][:, None], 0.0)
+        np.add.at(rows, (np.arange(len(ids))[:, None], self.indices[ids]), self.values[ids])
+        return rows
+
+    def row(self, label):
+        """The distribution of true class `label` over all classes, a `Series`.
+
+        Raises:
+            KeyError: if theta has no such label.
+        """
+        if label not in self.labels:
+            raise KeyError(f"No label {label!r} among {list(self.labels[:20])}")
+        return pd.Series(self.rows([self.labels.index(label)])[0], index=self.labels, name=label)
+
+    def neighbours(self, label, n=5):
+        """The at most `n` classes that get most of the mass of `label`, largest first, a `Series`."""
+        row = self.row(label)
+        return row[row > 0].nlargest(n)
+
+    def to_frame(self):
+        """`DataFrame` of shape (classes, classes), rows the true classes."""
+        return pd.DataFrame(np.asarray(self), index=self.labels, columns=self.labels)
+
+    def top_k(self, k):
+        """A theta that keeps the `k` largest entries of each row, scaled to sum to one.
+
+        Args:
+            k: number of classes to keep, from 1 to `classes`.
+        """
+        if not 1 <= k <= self.classes:
+            raise ValueError(f"k must lie in [1, {self.classes}], the classes. Received: {k}")
+        indices = np.empty((self.classes, k), "int32")
+        values = np.empty((self.classes, k))
+        for chunk in np.array_split(np.arange(self.classes), -(-self.classes // 256)):
+            rows = self.rows(chunk)
+            indices[chunk] = np.argpartition(-rows, k - 1, axis=1)[:, :k]
+            values[chunk] = np.take_along_axis(rows, indices[chunk], axis=1)
+        provenance = {**self.provenance, "top_k": k}
+        return Theta._from_neighbours(self.labels, provenance, indices, values)
+
+    def effective_classes(self):
+        """How many classes each row spreads over: exp of its entropy, shape (classes,), in [1, K]."""
+        if self.is_dense:
+            return np.exp(_entropy_terms(self.matrix).sum(axis=1))
+        # A row has the entries listed for it, and the rest of its group, all of one weight.
+        listed = np.where(
+            self.groups[self.indices] == self.groups[:, None], self.group_weight[:, None], 0.0
+        )
+        in_group = (self.groups[self.indices] == self.groups[:, None]) & (self.values != 0)
+        rest = np.bincount(self.groups)[self.groups] - in_group.sum(axis=1)
+        entropy = rest * _entropy_terms(self.group_weight)
+        terms = _entropy_terms(np.clip(listed + self.values, 0, None))
+        return np.exp(entropy + np.where(self.values != 0, terms, 0.0).sum(axis=1))
+
+    def plot(self, ax=None):
+        """Draw theta as a heat map, as in Figure 2. Returns the axes."""
+        from pls_keras.plots import plot_theta
+
+        return plot_theta(self, ax=ax)
+
+    def get_config(self):
+        return {
+            "labels": list(self.labels),
+            "provenance": dict(self.provenance),
+            **{n: getattr(self, n).tolist() for n in ARRAYS if getattr(self, n) is not None},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        if "matrix" in config:
+            return cls(config["matrix"], config["labels"], provenance=config["provenance"])
+        return cls._from_parts(**config)
+
+    def save(self, path):
+        """Write theta, labels and provenance to a JSON file, exactly."""
+        fields = []
+        for name, value in self.get_config().items():
+            text = json.dumps(value, ensure_ascii=False)
+            if name == "matrix":  # a line a row
+                text = text.replace("], [", "],\n  [").replace("[[", "[\n  [")
+            fields.append(f' "{name}": {text}')
+        pathlib.Path(path).write_text("{\n" + ",\n".join(fields) + "\n}\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path):
+        """Read a theta.
+
+        Args:
+            path: a file that `save` wrote, or the name of a theta that comes with the package,
+                such as "cifar100-semls"; `Theta.shipped()` lists them.
+
+        Raises:
+            FileNotFoundError: if it is neither.
+        """
+        shipped = SHIPPED / f"{path}.json"
+        file = shipped if shipped.is_file() else pathlib.Path(path)
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"No file {str(path)!r}, and no theta of this name comes with the package. "
+                f"These do: {', '.join(cls.shipped())}"
+            )
+        return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
+
+    @staticmethod
+    def shipped():
+        """Names of the thetas that come with the package, for `Theta.load`."""
+        return sorted(file.stem for file in SHIPPED.glob("*.json"))
+
+
+def _entropy_terms(p):
+    return -p * np.log(np.where(p > 0, p, 1.0))
