@@ -63,7 +63,7 @@ class GradientNorm(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch_begun = True
         if self._statistics is not None:
-            self._statistics.assign(ops.zeros_like(self._statistics))
+            self._statistics.assign(np.zeros(self._statistics.shape, "float32"))
 
     def on_epoch_end(self, epoch, logs=None):
         if self._statistics is None or logs is None:
@@ -125,7 +125,8 @@ class GradientNorm(keras.callbacks.Callback):
 
     def _create_statistics(self, variables):
         """Rows: steps, mean, sum of squared deviations, maximum. Columns: all weights, each layer."""
-        self._layers = list(dict.fromkeys(map(_layer_path, variables))) if self.per_layer else []
+        paths = [_layer_path(v, self.model) for v in variables] if self.per_layer else []
+        self._layers = list(dict.fromkeys(paths))
         strategy = getattr(self.model, "distribute_strategy", None)  # TensorFlow's alone
         with strategy.scope() if strategy else contextlib.nullcontext():
             self._statistics = self._optimizer.add_variable(
@@ -150,7 +151,8 @@ class GradientNorm(keras.callbacks.Callback):
         for gradient, variable in zip(_summed_over_replicas(grads), variables, strict=True):
             if gradient is not None and not getattr(variable, "overwrite_with_gradient", False):
                 square = ops.sum(ops.square(ops.cast(gradient, "float32") / scale))
-                squares.setdefault(_layer_path(variable) if self.per_layer else "", []).append(square)
+                layer = _layer_path(variable, self.model) if self.per_layer else "all"
+                squares.setdefault(layer, []).append(square)
         layers = [sum(s, start=ops.zeros(())) for s in squares.values()]
         everything = sum(layers, start=ops.zeros(()))
         return ops.sqrt(ops.stack([everything, *layers] if self.per_layer else [everything]))
@@ -229,8 +231,9 @@ def _innermost(optimizer):
     return _innermost(optimizer.inner_optimizer) if hasattr(optimizer, "inner_optimizer") else optimizer
 
 
-def _layer_path(variable):
-    return variable.path.rpartition("/")[0]
+def _layer_path(variable, model):
+    """Path of the variable's layer within the model, "block1/conv1"."""
+    return variable.path.rpartition("/")[0].removeprefix(f"{model.name}/")
 
 
 def _summed_over_replicas(grads):

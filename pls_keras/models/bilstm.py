@@ -1,0 +1,153 @@
+"""Recurrent text classifiers: an LSTM (section 7) and its bidirectional twin."""
+
+import keras
+import numpy as np
+from keras import layers
+
+
+def LSTM(
+    classes,
+    *,
+    vocabulary_size=None,
+    embedding_dimension=100,
+    embeddings=None,
+    units=128,
+    dropout=0.5,
+    trainable_embeddings=False,
+    classifier_activation="softmax",
+    name="lstm",
+):
+    """LSTM text classifier (section 7).
+
+    Word vectors, an LSTM over the words and one dense layer on its last state, with dropout before
+    and after the LSTM. Token 0 is padding: it changes nothing. On a GPU padding must stand at the
+    end, and each text needs a token, for Keras to use cuDNN. The dense layer and its activation
+    compute in float32 under any dtype policy.
+
+    Args:
+        classes: number of classes.
+        vocabulary_size: number of token ids, padding included. The word vectors are then random and
+            trained. Give either this or `embeddings`.
+        embedding_dimension: length of the random vectors; `embeddings` bring their own.
+        embeddings: word vectors of shape (vocabulary_size, dimension), row i for token i. Row 0
+            stands for padding and is not used. They become weights of the model and do not enter
+            its configuration.
+        units: size of the state, in each direction.
+        dropout: fraction in [0, 1) of each word vector, and of the last state, that is dropped in
+            training.
+        trainable_embeddings: whether training changes `embeddings`.
+        classifier_activation: activation of the dense layer; None for logits.
+        name: name of the model.
+
+    Returns:
+        A `keras.Model` from token ids (batch, length), of any length, to probabilities, or logits,
+        of shape (batch, classes).
+
+    Raises:
+        ValueError: if not exactly one of `vocabulary_size` and `embeddings` is given, or if an
+            argument is out of its range.
+
+    Example:
+        >>> model = LSTM(6, vocabulary_size=5000, units=16)
+        >>> model.predict(np.array([[12, 7, 0], [5, 0, 0]]), verbose=0).shape
+        (2, 6)
+    """
+    return _text_classifier(
+        layers.LSTM(units, name="lstm"),
+        classes,
+        vocabulary_size=vocabulary_size,
+        embedding_dimension=embedding_dimension,
+        embeddings=embeddings,
+        dropout=dropout,
+        trainable_embeddings=trainable_embeddings,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+
+
+def BiLSTM(
+    classes,
+    *,
+    vocabulary_size=None,
+    embedding_dimension=100,
+    embeddings=None,
+    units=128,
+    dropout=0.5,
+    trainable_embeddings=False,
+    classifier_activation="softmax",
+    name="bilstm",
+):
+    """Text classifier over an LSTM that reads forwards and one that reads backwards.
+
+    The dense layer sees the last states of both. All else is as in `LSTM`.
+
+    Example:
+        >>> model = BiLSTM(6, embeddings=np.random.normal(size=(5000, 50)), units=16)
+        >>> model.predict(np.array([[12, 7, 0], [5, 0, 0]]), verbose=0).shape
+        (2, 6)
+    """
+    return _text_classifier(
+        layers.Bidirectional(layers.LSTM(units, name="lstm"), name="bilstm"),
+        classes,
+        vocabulary_size=vocabulary_size,
+        embedding_dimension=embedding_dimension,
+        embeddings=embeddings,
+        dropout=dropout,
+        trainable_embeddings=trainable_embeddings,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+
+
+def _text_classifier(
+    encoder,
+    classes,
+    *,
+    vocabulary_size,
+    embedding_dimension,
+    embeddings,
+    dropout,
+    trainable_embeddings,
+    classifier_activation,
+    name,
+):
+    if classes < 2:
+        raise ValueError(f"classes must be at least 2. Received: {classes}")
+    if (vocabulary_size is None) == (embeddings is None):
+        raise ValueError(
+            "Give either vocabulary_size, for random word vectors, or embeddings, for your own. "
+            f"Received: vocabulary_size={vocabulary_size}, "
+            f"embeddings={'None' if embeddings is None else 'given'}"
+        )
+    if embeddings is not None:
+        embeddings = np.asarray(embeddings, dtype="float32")
+        if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
+            raise ValueError(
+                "embeddings must be finite numbers of shape (vocabulary_size, dimension), a row "
+                f"for each token id. Received: shape {embeddings.shape}"
+            )
+        vocabulary_size, embedding_dimension = embeddings.shape
+    if vocabulary_size < 2:
+        raise ValueError(
+            "The vocabulary must hold at least 2 token ids, 0 for padding among them. "
+            f"Received: {vocabulary_size}"
+        )
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.Embedding(
+        vocabulary_size,
+        embedding_dimension,
+        mask_zero=True,
+        trainable=embeddings is None or trainable_embeddings,
+        name="embeddings",
+    )(tokens)
+    x = layers.Dropout(dropout, name="word_dropout")(x)
+    x = encoder(x)
+    x = layers.Dropout(dropout, name="text_dropout")(x)
+    predictions = layers.Dense(
+        classes, activation=classifier_activation, dtype="float32", name="predictions"
+    )(x)
+    model = keras.Model(tokens, predictions, name=name)
+    if embeddings is not None:  # as weights: an initializer would put them into the configuration
+        model.get_layer("embeddings").set_weights([embeddings])
+    return model
