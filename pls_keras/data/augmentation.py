@@ -48,9 +48,7 @@ class RandomPadCrop(layers.Layer):
         pad = (self.padding, self.padding)
         padded = ops.pad(images, ((0, 0), pad, pad, (0, 0)))
 
-        offsets = keras.random.randint(
-            (batch, 2), 0, 2 * self.padding + 1, seed=self.seed_generator
-        )
+        offsets = keras.random.randint((batch, 2), 0, 2 * self.padding + 1, seed=self.seed_generator)
         rows = offsets[:, :1] + ops.arange(height)  # (batch, height)
         columns = offsets[:, 1:] + ops.arange(width)  # (batch, width)
         rows = rows + padded_height * ops.expand_dims(ops.arange(batch), 1)
@@ -125,9 +123,7 @@ def preprocessing(mean, std, *, augment=False, padding=4, horizontal_flip=True, 
     return [*steps, standardize]
 
 
-def with_preprocessing(
-    backbone, dataset, *, augment=False, padding=4, horizontal_flip=True, seed=None
-):
+def with_preprocessing(backbone, dataset, *, augment=False, padding=4, horizontal_flip=True, seed=None):
     """A model that takes raw uint8 images: the dataset's preprocessing, then the backbone.
 
     Augmentation acts in `fit` only, so `evaluate` and `predict` see clean images.

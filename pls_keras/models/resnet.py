@@ -21,9 +21,7 @@ def ResNet18(
         >>> model.output_shape
         (None, 100)
     """
-    return ResNet(
-        (2, 2, 2, 2), input_shape, classes, classifier_activation, width, weight_decay, name
-    )
+    return ResNet((2, 2, 2, 2), input_shape, classes, classifier_activation, width, weight_decay, name)
 
 
 def ResNet34(
@@ -38,9 +36,7 @@ def ResNet34(
 
     With 10 classes and a width of 64 it has 21,282,122 trainable weights.
     """
-    return ResNet(
-        (3, 4, 6, 3), input_shape, classes, classifier_activation, width, weight_decay, name
-    )
+    return ResNet((3, 4, 6, 3), input_shape, classes, classifier_activation, width, weight_decay, name)
 
 
 def ResNet(
@@ -176,8 +172,7 @@ def _check_arguments(blocks, input_shape, classes, width, weight_decay):
         )
     if len(input_shape) != 3 or not input_shape[2]:
         raise ValueError(
-            "input_shape must be (height, width, channels), such as (32, 32, 3). "
-            f"Received: {input_shape}"
+            f"input_shape must be (height, width, channels), such as (32, 32, 3). Received: {input_shape}"
         )
     if classes < 2:
         raise ValueError(f"classes must be at least 2. Received: {classes}")

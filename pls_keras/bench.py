@@ -1,0 +1,134 @@
+"""Benchmarks: ratios of times measured in one process, in interleaved rounds."""
+
+import statistics
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from tqdm.auto import tqdm
+
+from pls_keras.builders import cluster_theta, semantic_theta, uniform_theta
+from pls_keras.callbacks import GradientNorm
+from pls_keras.losses import PreferentialSmoothingLoss
+from pls_keras.models import ResNet18
+
+
+class _Ticks(keras.callbacks.Callback):
+    """Seconds of each epoch but the first, which compiles."""
+
+    def on_train_begin(self, logs=None):
+        self.seconds = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch:
+            self.seconds.append(time.perf_counter() - self._start)
+
+
+def bench_gradient_norm(rounds=5, images=1024, width=16):
+    """Epoch time of ResNet-18 with `GradientNorm` over the time without.
+
+    Args:
+        rounds: pairs of fits, in turn; the median over them counts.
+        images: images an epoch, of 32×32 pixels.
+        width: channels of the first stage.
+
+    Returns:
+        `DataFrame` with a row a round: `seconds_without`, `seconds_with`, `ratio`.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(images, 32, 32, 3)).astype("float32")
+    y = rng.integers(0, 10, images)
+    models = {}
+    for measured in (False, True):
+        model = ResNet18(width=width)
+        model.compile(
+            keras.optimizers.SGD(0.01, momentum=0.9), PreferentialSmoothingLoss(uniform_theta(10))
+        )
+        models[measured] = model, [GradientNorm()] if measured else []
+    seconds = {False: [], True: []}
+    for i in tqdm(range(rounds), desc="GradientNorm", unit="round"):
+        for measured in (False, True) if i % 2 else (True, False):
+            model, callbacks = models[measured]
+            ticks = _Ticks()
+            model.fit(x, y, batch_size=128, epochs=3, verbose=0, callbacks=[*callbacks, ticks])
+            seconds[measured].append(statistics.median(ticks.seconds))
+    table = pd.DataFrame({"seconds_without": seconds[False], "seconds_with": seconds[True]})
+    return table.assign(ratio=table["seconds_with"] / table["seconds_without"])
+
+
+def bench_loss(rounds=15, sizes=(10, 100, 1000, 10_000, 100_000)):
+    """Time of the compiled loss with its gradient over that of Keras's sparse cross-entropy.
+
+    Args:
+        rounds: measurements of each, in turn; the median counts.
+        sizes: numbers of classes. The batch has 128 rows, fewer from 100,000 classes on.
+
+    Returns:
+        `DataFrame` with a row for each number of classes and theta: `milliseconds`,
+        `keras_milliseconds`, `ratio`.
+    """
+    rows = []
+    for classes in tqdm(sizes, desc="loss", unit="size"):
+        batch = min(128, 3_200_000 // classes)
+        rng = np.random.default_rng(0)
+        logits = ops.convert_to_tensor(rng.normal(size=(batch, classes)).astype("float32"))
+        ids = ops.convert_to_tensor(rng.integers(0, classes, batch).astype("int32"))
+        points = rng.normal(size=(classes, 8))
+        thetas = {
+            "uniform": uniform_theta(classes),
+            "clusters of 5": cluster_theta({str(k): str(k // 5) for k in range(classes)}),
+        }
+        if classes <= 10_000:
+            thetas["5 nearest"] = semantic_theta(map(str, range(classes)), points, top_k=5)
+        reference = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        steps = {"keras": _compiled_gradient(reference, ids, logits)}
+        for name, theta in thetas.items():
+            loss = PreferentialSmoothingLoss(theta, from_logits=True)
+            steps[name] = _compiled_gradient(loss, ids, logits)
+        seconds = {name: [] for name in steps}
+        for _ in range(rounds):
+            for name, step in steps.items():
+                start = time.perf_counter()
+                for _ in range(5):
+                    step()
+                seconds[name].append((time.perf_counter() - start) / 5)
+        median = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+        rows += [(classes, batch, n, median[n], median["keras"]) for n in thetas]
+    columns = ["classes", "batch", "theta", "milliseconds", "keras_milliseconds"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(ratio=table["milliseconds"] / table["keras_milliseconds"])
+
+
+def _compiled_gradient(loss, ids, logits):
+    """A function of no arguments that computes loss and gradient, compiled and warmed up."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=True)
+        def step(ids, logits):
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                value = loss(ids, logits)
+            return tape.gradient(value, logits)
+    elif backend == "jax":
+        import jax
+
+        compiled = jax.jit(jax.grad(lambda logits, ids: loss(ids, logits)))
+
+        def step(ids, logits):
+            return compiled(logits, ids).block_until_ready()
+    else:
+
+        def step(ids, logits):
+            logits = logits.detach().requires_grad_()
+            loss(ids, logits).backward()
+            return logits.grad
+
+    step(ids, logits)
+    return lambda: step(ids, logits)

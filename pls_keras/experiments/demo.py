@@ -1,0 +1,110 @@
+"""The demonstration: the four methods on real images, a table, and three figures."""
+
+import dataclasses
+import pathlib
+
+import keras
+import matplotlib.pyplot as plt
+import pandas as pd
+from tqdm.auto import tqdm
+
+from pls_keras.experiments.specs import METHODS, ImageRun
+from pls_keras.experiments.training import load_images, train_on_images
+from pls_keras.plots import plot_curves, plot_theta
+from pls_keras.report import describe_difference, format_comparison
+
+DEMOS = {
+    # A small training set, so that smoothing has overfitting to work against.
+    "digits": ImageRun(
+        "digits",
+        "NoLS",
+        seed=0,
+        blocks=(1, 1, 1),
+        width=16,
+        learning_rate=0.05,
+        batch_size=64,
+        epochs=20,
+        train_images=300,
+    ),
+    "cifar10": ImageRun("cifar10", "NoLS", seed=0, width=16, epochs=8, train_images=10_000, augment=True),
+    "cifar100": ImageRun("cifar100", "NoLS", seed=0, width=16, epochs=8, train_images=10_000, augment=True),
+}
+DEMO_SEEDS = {"digits": 3, "cifar10": 1, "cifar100": 1}
+COLUMNS = {
+    "accuracy": ("test accuracy, %", 100, 2),
+    "ece": ("calibration error, %", 100, 2),
+    "nll": ("test cross-entropy", 1, 3),
+    "generalization_error": ("generalization error, %", 100, 2),
+    "grad_norm": ("gradient norm", 1, 3),
+}
+
+
+def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
+    """Train NoLS, ULS, CLS and SEMLS over several seeds, print a table, draw figures.
+
+    Args:
+        dataset: "digits" (embedded), "cifar10" or "cifar100" (through TFDS).
+        seeds: number of seeds; None for the demonstration's own.
+        folder: where `curves.csv`, `scores.csv`, `theta.png`, `gradient_norm.png` and
+            `generalization_error.png` go.
+        **changes: fields of `ImageRun` to change; those that are None stay.
+
+    Returns:
+        Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run.
+    """
+    first = dataclasses.replace(
+        DEMOS[dataset], **{name: value for name, value in changes.items() if value is not None}
+    )
+    seeds = DEMO_SEEDS[dataset] if seeds is None else seeds
+    images = load_images(first)
+    runs = [
+        dataclasses.replace(first, method=method, seed=seed) for seed in range(seeds) for method in METHODS
+    ]
+    print(
+        f"{dataset}: {len(images.y_train):,} training and {len(images.y_test):,} test images, "
+        f"{images.classes} classes; {len(runs)} runs of {first.epochs} epochs, "
+        f"ε = {first.smoothing_ratio}, learning rate {first.learning_rate}, backend "
+        f"{keras.backend.backend()}"
+    )
+    curves, scores = [], []
+    with tqdm(total=len(runs) * first.epochs, unit="epoch") as bar:
+        for run in runs:
+            bar.set_description(f"{run.method}, seed {run.seed}")
+            tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
+            curve, score = train_on_images(run, images, callbacks=[tick])
+            curves.append(curve.assign(method=run.method, seed=run.seed))
+            scores.append({"method": run.method, "seed": run.seed, **score})
+    curves, scores = pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
+
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    curves.to_csv(folder / "curves.csv", index=False)
+    scores.to_csv(folder / "scores.csv", index=False)
+    for figure, name in draw(first, curves):
+        figure.savefig(folder / f"{name}.png")
+        plt.close(figure)
+
+    print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")
+    print(format_comparison(scores, COLUMNS))
+    print(f"\n{describe_difference(scores, 'accuracy')}")
+    print(f"{describe_difference(scores, 'ece')}")
+    print(f"\nFigures and the numbers behind them: {folder}/")
+    return curves, scores
+
+
+def draw(run, curves):
+    """Yield the figures of a demonstration with their names."""
+    smoothed = dataclasses.replace(run, method="SEMLS"), dataclasses.replace(run, method="CLS")
+    figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
+    for ax, drawn in zip(axes, smoothed, strict=True):
+        plot_theta(drawn.theta, ax=ax)
+        ax.set_title(f"{drawn.method} on {run.dataset}")
+    yield figure, "theta"
+    for column, title in (
+        ("grad_norm", "Gradient norm"),
+        ("generalization_error", "Generalization error, |test - training|"),
+    ):
+        figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+        plot_curves(curves, column, ax=ax)
+        ax.set_title(f"{title}: {run.dataset}, learning rate {run.learning_rate}")
+        yield figure, "gradient_norm" if column == "grad_norm" else column
