@@ -5,15 +5,14 @@ import os
 import pathlib
 import sys
 
-# TensorFlow's start-up notes would push the table off a terminal's screen; errors still show.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 
 def main(arguments=None):
     """Run a command; `python -m pls_keras --help` lists them."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, FileNotFoundError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         sys.exit(f"pls_keras {options.command}: {message}")
@@ -40,11 +39,11 @@ def _add_demo(commands):
     )
     demo.add_argument("--dataset", choices=["digits", "cifar10", "cifar100"], default="digits")
     demo.add_argument("--seeds", type=_positive, help="number of seeds (digits 3, CIFAR 1)")
-    demo.add_argument("--epochs", type=_positive, help="epochs a run (digits 20, CIFAR 8)")
+    demo.add_argument("--epochs", type=_positive, help="epochs a run (digits 15, CIFAR 8)")
     demo.add_argument("--images", type=_positive, help="training images (digits 300, CIFAR 10,000)")
-    demo.add_argument("--width", type=_positive, help="channels of the first stage (16; paper 64)")
+    demo.add_argument("--width", type=_positive, help="channels of the first stage (digits 8, CIFAR 16)")
     demo.add_argument("--smoothing-ratio", type=float, help="ε, the mass taken off (0.1)")
-    demo.add_argument("--learning-rate", type=float, help="constant (digits 0.05, CIFAR 0.1)")
+    demo.add_argument("--learning-rate", type=float, help="constant learning rate (0.1)")
     demo.add_argument("--out", default="pls-demo", help="folder to write to (pls-demo)")
     demo.set_defaults(run=_run_demo)
 
@@ -159,7 +158,7 @@ def _plot_theta(options):
     matplotlib.use("Agg")
     from pls_keras.theta import Theta
 
-    Theta.load(options.theta).plot().figure.savefig(options.out)
+    Theta.load(options.theta).plot().figure.savefig(options.out, bbox_inches="tight")
     print(f"Wrote {options.out}")
 
 

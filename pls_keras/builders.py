@@ -21,6 +21,9 @@ def uniform_theta(labels_or_classes, include_true=True):
     Returns:
         `Theta`.
 
+    Raises:
+        ValueError: if there are fewer than 2 classes.
+
     Example:
         >>> theta = uniform_theta(27)
         >>> target = 0.9 * np.eye(27)[11] + 0.1 * theta.rows([11])[0]  # Figure 1
@@ -29,7 +32,7 @@ def uniform_theta(labels_or_classes, include_true=True):
     """
     is_number = isinstance(labels_or_classes, (int, np.integer))
     labels = range(labels_or_classes) if is_number else labels_or_classes
-    provenance = {"builder": "uniform_theta", "include_true": include_true}
+    provenance = {"builder": "uniform_theta", "include_true": bool(include_true)}
     return _grouped(labels, np.zeros(len(labels), "int32"), include_true, provenance)
 
 
@@ -44,6 +47,9 @@ def cluster_theta(clusters, include_true=False):
     Returns:
         `Theta`. Without `include_true` a label alone in its cluster keeps its own mass, so it is not
         smoothed, and a warning names it.
+
+    Raises:
+        ValueError: if there are fewer than 2 classes.
 
     Example:
         >>> theta = cluster_theta({"cat": "animal", "car": "vehicle", "dog": "animal", "bus": "vehicle"})
@@ -62,7 +68,7 @@ def cluster_theta(clusters, include_true=False):
     provenance = {
         "builder": "cluster_theta",
         "clusters": {str(label): str(cluster) for label, cluster in clusters.items()},
-        "include_true": include_true,
+        "include_true": bool(include_true),
     }
     return _grouped(list(clusters), groups, include_true, provenance)
 
@@ -96,6 +102,8 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
         {'cat': 0.0, 'dog': 0.8, 'car': 0.2}
     """
     labels = list(labels)
+    if len(labels) < 2:
+        raise ValueError(f"labels must name at least 2 classes. Received: {labels}")
     if not (np.isfinite(power) and power > 0):
         raise ValueError(f"power must be positive; the paper's is 1. Received: {power}")
     if top_k is not None and not 1 <= top_k < len(labels):
@@ -107,7 +115,9 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
         )
     points = label_vectors(labels, vectors, replace=replace)
     neighbours = NearestNeighbors(n_neighbors=top_k or len(labels) - 1).fit(points)
-    distances, indices = neighbours.kneighbors()  # of each point to the others
+    indices = neighbours.kneighbors(return_distance=False)  # of each point to the others
+    # The search's own distances lose digits, and are not always 0 between equal vectors.
+    distances = np.stack([np.linalg.norm(points - points[column], axis=1) for column in indices.T], axis=1)
     if not distances.all():
         row, column = np.argwhere(distances == 0)[0]
         raise ValueError(
@@ -115,11 +125,11 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
             "similarity. Let another word stand in for one of them with replace={...}."
         )
     # Relative to the nearest, so that no power overflows.
-    similarity = (distances[:, :1] / distances) ** power
+    similarity = (distances.min(axis=1, keepdims=True) / distances) ** power
     provenance = {
         "builder": "semantic_theta",
-        "power": power,
-        "top_k": top_k,
+        "power": float(power),
+        "top_k": None if top_k is None else int(top_k),
         "vectors": getattr(vectors, "name", type(vectors).__name__),
         "dimension": points.shape[1],
         "replace": dict(replace or {}),
@@ -143,7 +153,8 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
         `Theta`: entry [true, other] is the share of `other` among the labels given with `true`.
 
     Raises:
-        ValueError: if a label never occurs with another and `pseudocount` is 0.
+        ValueError: if a label never occurs with another and `pseudocount` is 0, or if an argument is
+            out of range.
 
     Example:
         >>> together = [[1, 1, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]]
@@ -170,7 +181,7 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
     provenance = {
         "builder": "cooccurrence_theta",
         "samples": indicator.shape[0],
-        "pseudocount": pseudocount,
+        "pseudocount": float(pseudocount),
     }
     return Theta(counts / counts.sum(axis=1, keepdims=True), labels, provenance=provenance)
 

@@ -76,7 +76,8 @@ def label_vectors(labels, vectors, *, replace=None):
             )
         return points
     replace = replace or {}
-    words = [[replace.get(w, w) for w in re.split(r"[\s_]+", label.strip("_ "))] for label in labels]
+    words = [re.split(r"[\s_]+", label.strip("_ ")) for label in labels]
+    words = [[replace.get(w, replace.get(w.lower(), w)) for w in row] for row in words]
     words = [[w if w in vectors else w.lower() for w in row] for row in words]
     missing = sorted({w for row in words for w in row if w not in vectors})
     if missing:

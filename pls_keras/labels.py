@@ -95,3 +95,4 @@ _GOEMOTIONS_MEMBERS = {
 GOEMOTIONS_EKMAN = dict(
     sorted((label, group) for group, members in _GOEMOTIONS_MEMBERS.items() for label in members.split())
 )
+GOEMOTIONS_LABELS = tuple(GOEMOTIONS_EKMAN)

@@ -5,7 +5,10 @@ The cross-entropy with unsmoothed labels, in which methods compare, is Keras's o
 """
 
 import keras
+import numpy as np
 from keras import ops
+
+PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
 
 
 @keras.saving.register_keras_serializable(package="pls_keras")
@@ -21,12 +24,12 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         dtype: dtype of its sums.
 
     Call arguments:
-        y_true: class ids of shape (n,) or (n, 1), or one-hot labels of shape (n, classes).
-        y_pred: probabilities of shape (n, classes).
-        sample_weight: optional weights of shape (n,).
+        y_true: class ids of shape (...) or (..., 1), or one-hot labels of shape (..., classes).
+        y_pred: probabilities of shape (..., classes).
+        sample_weight: optional weights of shape (...).
 
     Returns:
-        A fraction in [0, 1].
+        A fraction in [0, 1]; NaN if predictions were no probabilities.
 
     Example:
         >>> metric = ExpectedCalibrationError()
@@ -43,30 +46,37 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         if not (isinstance(bins, int) and bins >= 1):
             raise ValueError(f"bins must be a positive integer. Received: {bins}")
         self.bins = bins
-        self.weights_sum = self.add_variable((bins,), "zeros", name="weights_sum")
+        self.weight_sum = self.add_variable((bins,), "zeros", name="weight_sum")
         self.confidence_sum = self.add_variable((bins,), "zeros", name="confidence_sum")
         self.correct_sum = self.add_variable((bins,), "zeros", name="correct_sum")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        y_pred = ops.reshape(ops.cast(y_pred, self.dtype), (-1, y_pred.shape[-1]))
+        y_pred = ops.cast(y_pred, self.dtype)
         y_true = ops.convert_to_tensor(y_true)
-        if len(y_true.shape) > 1 and y_true.shape[-1] != 1:
+        if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] != 1:
             y_true = ops.argmax(y_true, axis=-1)
         y_true = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        confidence = ops.max(y_pred, axis=-1)
-        correct = ops.cast(ops.cast(ops.argmax(y_pred, axis=-1), "int32") == y_true, self.dtype)
+        confidence = ops.reshape(ops.max(y_pred, axis=-1), (-1,))
+        predicted = ops.reshape(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), (-1,))
+        correct = ops.cast(predicted == y_true, self.dtype)
         weight = ops.ones_like(confidence)
         if sample_weight is not None:
-            weight = ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+            weight = weight * ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
         bin_ids = ops.cast(ops.ceil(confidence * self.bins), "int32") - 1
-        members = ops.one_hot(ops.clip(bin_ids, 0, self.bins - 1), self.bins, dtype=self.dtype)
-        self.weights_sum.assign_add(ops.matmul(weight, members))
-        self.confidence_sum.assign_add(ops.matmul(weight * confidence, members))
-        self.correct_sum.assign_add(ops.matmul(weight * correct, members))
+        bin_ids = ops.clip(bin_ids, 0, self.bins - 1)
+        # Logits in place of probabilities: NaN, rather than a number that means nothing.
+        known = (confidence > 0) & (confidence <= 1 + PROBABILITY_TOLERANCE)
+        confidence = ops.where(known, confidence, np.nan)
+        for total, values in (
+            (self.weight_sum, weight),
+            (self.confidence_sum, weight * confidence),
+            (self.correct_sum, weight * correct),
+        ):
+            total.assign_add(ops.segment_sum(values, bin_ids, num_segments=self.bins))
 
     def result(self):
         gaps = ops.abs(self.correct_sum - self.confidence_sum)
-        return ops.divide_no_nan(ops.sum(gaps), ops.sum(self.weights_sum))
+        return ops.divide_no_nan(ops.sum(gaps), ops.sum(self.weight_sum))
 
     def get_config(self):
         return {"bins": self.bins, "name": self.name, "dtype": self.dtype}

@@ -26,11 +26,16 @@ def plot_theta(theta, ax=None):
 
     Returns:
         The axes.
+
+    Example:
+        >>> from pls_keras import uniform_theta
+        >>> plot_theta(uniform_theta(3)).get_ylabel()
+        'true class'
     """
     with plt.rc_context({**RC, "axes.grid": False}):
         if ax is None:
             size = np.clip(0.22 * theta.classes, 6, 14)
-            _, ax = plt.subplots(figsize=(size + 1, size), layout="constrained")
+            _, ax = plt.subplots(figsize=(size + 1, size), layout="compressed")
         matrix = np.asarray(theta)
         image = ax.imshow(matrix, cmap="Blues", vmin=0)
         ax.figure.colorbar(image, ax=ax, label="share of ε", shrink=0.8)
@@ -44,7 +49,7 @@ def plot_theta(theta, ax=None):
         ax.set_ylabel("true class")
         if theta.classes <= LARGEST_ANNOTATED:
             for (row, column), value in np.ndenumerate(matrix):
-                shade = "white" if value > matrix.max() / 2 else "black"
+                shade = "white" if value > 0.6 * matrix.max() else "black"
                 text = f"{value:.2f}" if value else "0"
                 ax.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
     return ax

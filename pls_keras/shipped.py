@@ -10,7 +10,7 @@ SEMANTIC = {
     "isear-semls": labels.ISEAR_LABELS,
     "tec-semls": labels.TEC_LABELS,
     "cbet-semls": labels.CBET_LABELS,
-    "goemotions-semls": tuple(labels.GOEMOTIONS_EKMAN),
+    "goemotions-semls": labels.GOEMOTIONS_LABELS,
 }
 CLUSTERS = {
     "cifar10-cls": labels.CIFAR10_KINDS,

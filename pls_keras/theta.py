@@ -1,5 +1,6 @@
 """Theta: how the smoothing mass of each class is shared among the others (section 3)."""
 
+import collections
 import json
 import pathlib
 import types
@@ -11,6 +12,7 @@ import pandas as pd
 # Up to here theta is a K×K array. Beyond, uniform, cluster and top-k thetas are kept in parts.
 DENSE_LIMIT = 1000
 LARGEST_MATRIX = 10_000
+CHUNK_ENTRIES = 2**22  # of a structured theta's rows, made at a time
 ARRAYS = ("matrix", "groups", "group_weight", "indices", "values")
 SHIPPED = pathlib.Path(__file__).parent / "thetas"
 
@@ -36,7 +38,7 @@ class Theta:
 
     Raises:
         ValueError: if the matrix is not square, has a negative or non-finite entry or a row that
-            does not sum to one, or if the labels do not fit it.
+            does not sum to one, if the labels do not fit it, or if the provenance is not plain.
 
     Example:
         >>> theta = Theta([[0.0, 0.8, 0.2], [0.5, 0.0, 0.5], [0.1, 0.9, 0.0]], ["cat", "dog", "fish"])
@@ -66,10 +68,18 @@ class Theta:
         labels = tuple(map(str, labels))
         if len(labels) != classes:
             raise ValueError(f"labels must name {classes} classes. Received: {len(labels)} labels")
-        if len(set(labels)) != classes:
-            twice = sorted({label for label in labels if labels.count(label) > 1})
-            raise ValueError(f"labels must differ from each other. Received twice: {twice}")
-        provenance = types.MappingProxyType(dict(provenance or {"builder": "Theta"}))
+        if classes < 2:
+            raise ValueError(f"labels must name at least 2 classes. Received: {classes}")
+        twice = [label for label, count in collections.Counter(labels).items() if count > 1]
+        if twice:
+            raise ValueError(f"labels must differ from each other. Received twice: {twice[:20]}")
+        try:  # what a file would give back
+            provenance = json.loads(json.dumps(dict(provenance or {"builder": "Theta"})))
+        except TypeError as error:
+            raise ValueError(
+                f"provenance must hold plain text, numbers, lists and mappings. Received: {provenance}"
+            ) from error
+        provenance = types.MappingProxyType(provenance)
         state = {"labels": labels, "provenance": provenance, **dict.fromkeys(ARRAYS), **arrays}
         for name, value in state.items():
             if name in arrays:
@@ -86,10 +96,12 @@ class Theta:
             len(groups),
             groups=np.array(groups, "int32"),
             group_weight=np.array(group_weight, "float64"),
-            indices=np.array(indices, "int32").reshape(len(groups), -1),
-            values=np.array(values, "float64").reshape(len(groups), -1),
+            indices=np.array(indices, "int32"),
+            values=np.array(values, "float64"),
         )
         if theta.classes > DENSE_LIMIT:
+            sizes = np.bincount(theta.groups)[theta.groups]
+            theta._check_sums(sizes * theta.group_weight + theta.values.sum(axis=1))
             return theta
         return cls(theta.rows(np.arange(theta.classes)), labels, provenance=provenance)
 
@@ -113,16 +125,18 @@ class Theta:
                 "matrix must hold finite numbers, none negative. Received: "
                 f"{matrix[row, column]} in row {self.labels[row]!r}, column {self.labels[column]!r}"
             )
-        sums = matrix.sum(axis=1)
+        self._check_sums(matrix.sum(axis=1))
+
+    def _check_sums(self, sums):
         row = np.argmax(np.abs(sums - 1))
-        if abs(sums[row] - 1) > 1e-6:
+        if not abs(sums[row] - 1) <= 1e-6:  # also if it is not a number
             raise ValueError(
                 f"Each row of matrix must sum to one, but row {self.labels[row]!r} sums to "
                 f"{sums[row]:.6g}. Give matrix / matrix.sum(axis=1, keepdims=True), if rows are "
                 "the true classes."
             )
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, *name_and_value):
         raise AttributeError("A Theta is immutable; build a new one.")
 
     __delattr__ = __setattr__
@@ -146,6 +160,8 @@ class Theta:
                 f"This theta of {self.classes:,} classes is kept in parts; as a matrix it would take "
                 f"{self.classes**2 * 8 / 1e9:,.0f} GB. Take theta.rows(ids) of the classes in hand."
             )
+        if copy is False:
+            raise ValueError("A theta kept in parts has no array to share. Do not ask for copy=False.")
         return self.rows(np.arange(self.classes)).astype(dtype or "float64", copy=False)
 
     @property
@@ -209,11 +225,12 @@ class Theta:
             raise ValueError(f"k must lie in [1, {self.classes}], the classes. Received: {k}")
         indices = np.empty((self.classes, k), "int32")
         values = np.empty((self.classes, k))
-        for chunk in np.array_split(np.arange(self.classes), -(-self.classes // 256)):
+        chunks = -(-(self.classes**2) // CHUNK_ENTRIES)
+        for chunk in np.array_split(np.arange(self.classes), chunks):
             rows = self.rows(chunk)
             indices[chunk] = np.argpartition(-rows, k - 1, axis=1)[:, :k]
             values[chunk] = np.take_along_axis(rows, indices[chunk], axis=1)
-        provenance = {**self.provenance, "top_k": k}
+        provenance = {**self.provenance, "top_k": int(k)}
         return Theta._from_neighbours(self.labels, provenance, indices, values)
 
     def effective_classes(self):
@@ -270,8 +287,7 @@ class Theta:
         Raises:
             FileNotFoundError: if it is neither.
         """
-        shipped = SHIPPED / f"{path}.json"
-        file = shipped if shipped.is_file() else pathlib.Path(path)
+        file = SHIPPED / f"{path}.json" if str(path) in cls.shipped() else pathlib.Path(path)
         if not file.is_file():
             raise FileNotFoundError(
                 f"No file {str(path)!r}, and no theta of this name comes with the package. "
@@ -287,3 +303,12 @@ class Theta:
 
 def _entropy_terms(p):
     return -p * np.log(np.where(p > 0, p, 1.0))
+
+
+def __getattr__(name):
+    """The builders, which need `Theta` first."""
+    if name not in ("uniform_theta", "cluster_theta", "semantic_theta", "cooccurrence_theta"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pls_keras import builders
+
+    return getattr(builders, name)

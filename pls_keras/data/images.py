@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
+import uuid
 
 import keras
 import numpy as np
@@ -193,8 +193,8 @@ def _read_cifar(name, data_dir):
 
 def _store(folder, arrays, facts):
     """Write a folder whole or not at all, also if several processes do so at once."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    part.mkdir(parents=True)
     try:
         for key, array in arrays.items():
             np.save(part / f"{key}.npy", array)
@@ -209,7 +209,7 @@ def _store(folder, arrays, facts):
 
 def _with_validation(name, labels, arrays, *, num_val, seed, superclasses=None):
     """The dataset after its training images are split into training and validation."""
-    x, y = arrays["x_train"], arrays["y_train"]
+    x, y = np.asarray(arrays["x_train"]), arrays["y_train"]
     train, val = _stratified_split(y, num_val, seed)
     x_train = x[train]
     mean, std = _channel_moments(x_train)

@@ -20,10 +20,9 @@ DEMOS = {
         "NoLS",
         seed=0,
         blocks=(1, 1, 1),
-        width=16,
-        learning_rate=0.05,
+        width=8,
         batch_size=64,
-        epochs=20,
+        epochs=15,
         train_images=300,
     ),
     "cifar10": ImageRun("cifar10", "NoLS", seed=0, width=16, epochs=8, train_images=10_000, augment=True),
@@ -81,7 +80,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     curves.to_csv(folder / "curves.csv", index=False)
     scores.to_csv(folder / "scores.csv", index=False)
     for figure, name in draw(first, curves):
-        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
         plt.close(figure)
 
     print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")

@@ -23,7 +23,7 @@ def load_images(run):
     Raises:
         ValueError: if the run asks for more training images than there are.
     """
-    images = load_digits() if run.dataset == "digits" else load_cifar(run.dataset)
+    images = load_digits(size=16) if run.dataset == "digits" else load_cifar(run.dataset)
     if run.train_images is None or run.train_images == len(images.y_train):
         return images
     if run.train_images > len(images.y_train):

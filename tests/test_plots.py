@@ -1,0 +1,119 @@
+"""What the figures show, read back from their axes."""
+
+import itertools
+
+import matplotlib.colors
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from pls_keras import Theta, semantic_theta, uniform_theta
+from pls_keras.plots import AXIS_LABELS, plot_curves, plot_theta
+from pls_keras.style import METHOD_COLOURS
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def names_on(axis):
+    return [tick.get_text() for tick in axis.get_ticklabels()]
+
+
+def test_a_small_theta_is_drawn_by_row_with_its_numbers():
+    theta = Theta([[0.0, 0.8, 0.2], [0.55, 0.0, 0.45], [0.1, 0.9, 0.0]], ["cat", "sea_dog", "fish"])
+    ax = plot_theta(theta)
+    np.testing.assert_array_equal(ax.get_images()[0].get_array(), theta)
+    assert ax.get_xlabel() == "other class"
+    assert ax.get_ylabel() == "true class"
+    assert names_on(ax.xaxis) == names_on(ax.yaxis) == ["cat", "sea dog", "fish"]
+    shown = {text.get_position(): text.get_text() for text in ax.texts}
+    assert shown[1, 0] == "0.80"  # x is the other class, y the true one
+    assert shown[0, 1] == "0.55"
+    assert shown[0, 0] == "0"
+    assert len(shown) == 9
+    ax.figure.canvas.draw()  # turns the image so that the first class is at the top
+    assert ax.yaxis_inverted()
+
+
+def test_the_colour_bar_is_labelled():
+    ax = plot_theta(uniform_theta(4))
+    bars = [other for other in ax.figure.axes if other is not ax]
+    assert [bar.get_ylabel() for bar in bars] == ["share of ε"]
+
+
+def test_a_large_theta_has_sparse_ticks_and_no_numbers():
+    theta = semantic_theta(range(100), np.random.default_rng(0).normal(size=(100, 5)))
+    ax = plot_theta(theta)
+    assert not ax.texts
+    assert 20 <= len(ax.get_xticks()) == len(ax.get_yticks()) <= 50
+    for tick, name in zip(ax.get_yticks(), names_on(ax.yaxis), strict=True):
+        assert name == theta.labels[int(tick)]
+
+
+@pytest.mark.parametrize("name", ["cifar10-semls", "cifar100-semls", "goemotions-semls"])
+def test_nothing_is_cut_off_or_overlaps(name):
+    ax = plot_theta(Theta.load(name))
+    figure = ax.figure
+    figure.canvas.draw()
+    inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert inside.x0 >= 0
+    assert inside.y0 >= 0
+    assert inside.x1 <= width
+    assert inside.y1 <= height
+    boxes = [tick.get_window_extent() for tick in ax.yaxis.get_ticklabels()]
+    assert not any(first.overlaps(second) for first, second in itertools.pairwise(boxes))
+
+
+def test_plots_draw_on_the_axes_they_are_given():
+    _, (left, right) = plt.subplots(1, 2)
+    assert uniform_theta(3).plot(ax=left) is left
+    assert not right.get_images()
+    assert uniform_theta(3).plot() not in (left, right)
+
+
+def test_plots_leave_the_settings_of_matplotlib_alone():
+    before = dict(plt.rcParams)
+    plot_theta(uniform_theta(3))
+    assert dict(plt.rcParams) == before
+
+
+def test_curves_are_the_mean_over_seeds_in_the_colour_of_the_method():
+    curves = pd.DataFrame(
+        [
+            {"method": method, "seed": seed, "epoch": epoch, "grad_norm": base + seed + epoch**2}
+            for method, base in [("ULS", 1.0), ("SEMLS", 5.0)]
+            for seed in (0, 2)
+            for epoch in (1, 2, 3)
+        ]
+    )
+    ax = plot_curves(curves, "grad_norm")
+    uls, semls = ax.get_lines()
+    np.testing.assert_array_equal(uls.get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(uls.get_ydata(), [3.0, 6.0, 11.0])
+    np.testing.assert_allclose(semls.get_ydata(), [7.0, 10.0, 15.0])
+    assert [line.get_color() for line in (uls, semls)] == [METHOD_COLOURS["ULS"], METHOD_COLOURS["SEMLS"]]
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.min() == pytest.approx(3.0 - np.sqrt(2))  # sample standard deviation of two seeds
+    assert ax.get_ylabel() == AXIS_LABELS["grad_norm"]
+    assert ax.get_legend().get_title().get_text() == "mean ± std. dev., 2 seeds"
+
+
+def test_one_seed_has_no_band():
+    curves = pd.DataFrame({"method": "NoLS", "seed": 1, "epoch": [1, 2], "test_loss": [0.5, 0.25]})
+    ax = plot_curves(curves, "test_loss")
+    assert ax.get_legend().get_title().get_text() == "one seed"
+    vertices = ax.collections[0].get_paths()[0].vertices
+    assert set(vertices[:, 1]) == {0.5, 0.25}
+
+
+def test_methods_have_four_colours_that_grey_tells_apart():
+    assert list(METHOD_COLOURS) == ["NoLS", "ULS", "CLS", "SEMLS"]
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    rgb = np.array([matplotlib.colors.to_rgb(colour) for colour in METHOD_COLOURS.values()])
+    brightness = np.sort(rgb @ weights)
+    assert np.diff(brightness).min() > 0.05
