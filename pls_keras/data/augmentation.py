@@ -27,8 +27,8 @@ class RandomPadCrop(layers.Layer):
 
     Example:
         >>> images = np.ones((8, 32, 32, 3), "uint8")
-        >>> RandomPadCrop(padding=4, seed=0)(images, training=True).shape
-        TensorShape([8, 32, 32, 3])
+        >>> tuple(RandomPadCrop(padding=4, seed=0)(images, training=True).shape)
+        (8, 32, 32, 3)
     """
 
     def __init__(self, padding=4, seed=None, **kwargs):

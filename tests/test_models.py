@@ -1,0 +1,331 @@
+"""The ResNets against a twin in PyTorch, the text classifiers against what padding may do."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from pls_keras.models import LSTM, BiLSTM, ResNet, ResNet18, ResNet34
+
+RNG = np.random.default_rng(0)
+EMBEDDINGS = RNG.normal(size=(30, 7)).astype("float32")
+TEXTS = RNG.integers(1, 30, size=(6, 5))
+
+
+def to_numpy(x):
+    return ops.convert_to_numpy(x)
+
+
+# ResNets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("build", "classes", "weights"),
+    [
+        (ResNet18, 10, 11_173_962),
+        (ResNet34, 10, 21_282_122),
+        (ResNet18, 100, 11_173_962 + 90 * 513),
+    ],
+)
+def test_resnets_have_the_known_number_of_trainable_weights(build, classes, weights):
+    model = build(classes=classes)
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == weights
+
+
+def torch_resnet(blocks, width, classes):
+    """The same network written with torch.nn, for images of shape (batch, 3, height, width)."""
+    torch = pytest.importorskip("torch")
+    from torch import nn
+
+    def conv_norm(channels, filters, kernel_size, strides):
+        conv = nn.Conv2d(channels, filters, kernel_size, strides, padding=kernel_size // 2, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(filters))
+
+    class Block(nn.Module):
+        def __init__(self, channels, filters, strides):
+            super().__init__()
+            self.shortcut = nn.Identity()
+            if strides != 1 or channels != filters:
+                self.shortcut = conv_norm(channels, filters, 1, strides)
+            self.first = conv_norm(channels, filters, 3, strides)
+            self.second = conv_norm(filters, filters, 3, 1)
+
+        def forward(self, x):
+            return torch.relu(self.shortcut(x) + self.second(torch.relu(self.first(x))))
+
+    parts, channels = [conv_norm(3, width, 3, 1), nn.ReLU()], width
+    for stage, depth in enumerate(blocks):
+        for block in range(depth):
+            parts.append(Block(channels, width * 2**stage, 2 if stage > 0 and block == 0 else 1))
+            channels = width * 2**stage
+    parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+    return nn.Sequential(*parts)
+
+
+def twins(blocks, width, classes=10, **kwargs):
+    """A Keras model of logits and its PyTorch twin, with the same random weights."""
+    torch = pytest.importorskip("torch")
+    keras.utils.set_random_seed(0)
+    ours = ResNet(blocks, classes=classes, classifier_activation=None, width=width, **kwargs)
+    rng = np.random.default_rng(1)
+    for layer in ours.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            size = layer.gamma.shape[0]
+            layer.set_weights(
+                [
+                    rng.uniform(0.5, 1.5, size),
+                    rng.normal(size=size),
+                    rng.normal(size=size),
+                    rng.uniform(0.5, 1.5, size),
+                ]
+            )
+    theirs = torch_resnet(blocks, width, classes)
+    with torch.no_grad():
+        for target, source in zip(torch_weights(theirs), keras_weights(ours), strict=True):
+            target.copy_(torch.from_numpy(source))
+    return ours, theirs
+
+
+def keras_weights(model):
+    """All weights by layer, a block's shortcut first, in PyTorch's axes."""
+    weights = []
+    for layer in sorted(model.layers, key=lambda layer: torch_position(layer.name)):
+        values = [np.array(to_numpy(v)) for v in layer.weights]
+        if isinstance(layer, keras.layers.Conv2D):
+            values = [values[0].transpose(3, 2, 0, 1)]
+        elif isinstance(layer, keras.layers.Dense):
+            values[0] = values[0].T
+        weights += values
+    return weights
+
+
+def torch_position(name):
+    """Sorts layers' names: stem, blocks (shortcut, first, second), then the rest."""
+    if name.startswith("stage"):
+        stage, block, part = name.split("_", 2)
+        number = part[-1] if part[-1].isdigit() else ""  # a shortcut has none
+        return 1, int(stage[5:]), int(block[5:]), number, "norm" in part
+    return 0 if name.startswith("stem") else 2, 0, 0, "", "norm" in name
+
+
+def torch_weights(model):
+    """Parameters and running moments, without the counters of batches."""
+    return [value for key, value in model.state_dict().items() if "num_batches" not in key]
+
+
+IMAGES = RNG.normal(size=(8, 32, 32, 3)).astype("float32")
+TARGETS = RNG.integers(0, 10, size=8)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("blocks", [(2, 2, 2, 2), (1, 2, 1)])
+def test_outputs_are_those_of_a_twin_in_pytorch(blocks, training):
+    torch = pytest.importorskip("torch")
+    ours, theirs = twins(blocks, width=4)
+    theirs.train(training)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(IMAGES.transpose(0, 3, 1, 2))).numpy()
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(to_numpy(ours(IMAGES, training=training)), expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_ten_steps_of_nesterov_with_weight_decay_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    # A decay far above 5e-4, so that ten steps tell the coupled form from the decoupled one.
+    learning_rate, weight_decay = 0.02, 0.05
+    ours, theirs = twins((1, 1), width=4, weight_decay=weight_decay)
+    start = [w.copy() for w in keras_weights(ours)]
+    ours.compile(
+        optimizer=keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    optimizer = torch.optim.SGD(
+        theirs.parameters(),
+        lr=learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=weight_decay,
+    )
+    images = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).copy())
+    theirs.train()
+    for _ in range(10):
+        ours.train_on_batch(IMAGES, TARGETS)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(theirs(images), torch.from_numpy(TARGETS)).backward()
+        optimizer.step()
+    keys = [key for key in theirs.state_dict() if "num_batches" not in key]
+    compared = 0
+    for key, before, after, expected in zip(
+        keys, start, keras_weights(ours), torch_weights(theirs), strict=True
+    ):
+        if "running" in key:  # PyTorch's running variance is that of a sample, Keras's is not
+            continue
+        moved = np.abs(after - before).max()
+        np.testing.assert_allclose(after, expected.numpy(), rtol=0, atol=1e-3 * moved, err_msg=key)
+        compared += 1
+    assert compared == len(ours.trainable_variables)
+
+
+def test_weight_decay_penalises_every_trainable_weight():
+    model = ResNet((1, 1), width=4, weight_decay=0.1)
+    squares = sum(np.sum(to_numpy(v) ** 2) for v in model.trainable_variables)
+    np.testing.assert_allclose(sum(map(float, model.losses)), 0.1 / 2 * squares, rtol=1e-5)
+    assert ResNet((1, 1), width=4).losses == []
+
+
+def test_convolutions_start_he_normal_over_fan_out():
+    model = ResNet((1, 1), width=32)
+    for name, fan_out in {
+        "stage1_block1_conv1": 9 * 32,
+        "stage2_block1_conv1": 9 * 64,
+        "stage2_block1_shortcut_conv": 64,
+    }.items():
+        z = to_numpy(model.get_layer(name).kernel) / np.sqrt(2 / fan_out)
+        assert abs(z.mean()) < 5 / np.sqrt(z.size)
+        assert abs(z.std() - 1) < 5 / np.sqrt(2 * z.size)
+        assert np.abs(z).max() > 2.5  # not truncated at 2
+    assert len({to_numpy(v).flat[0] for v in model.trainable_variables if "conv" in v.path}) == 6
+
+
+def test_the_dense_layer_starts_as_a_torch_linear():
+    dense = ResNet((1, 1), classes=100, width=32).get_layer("predictions")
+    for values in map(to_numpy, dense.weights):
+        scaled = values * np.sqrt(64)
+        assert 0.9 < np.abs(scaled).max() <= 1
+        assert abs(scaled.std() - 1 / np.sqrt(3)) < 0.1
+
+
+def test_layers_have_names_that_say_where_they_are():
+    names = {layer.name for layer in ResNet((1, 2), width=4).layers}
+    assert {"stem_conv", "stage1_block1_conv1", "stage2_block2_norm2", "predictions"} <= names
+    assert "stage2_block1_shortcut_conv" in names
+    assert "stage1_block1_shortcut_conv" not in names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"blocks": ()}, "blocks must give"),
+        ({"blocks": (2, 0)}, "blocks must give"),
+        ({"input_shape": (32, 32)}, "input_shape must be"),
+        ({"classes": 1}, "classes must be at least 2"),
+        ({"width": 0}, "width must be at least 1"),
+        ({"weight_decay": -1e-4}, "weight_decay must be at least 0"),
+    ],
+)
+def test_resnet_refuses_arguments_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ResNet(**{"blocks": (1,), **arguments})
+
+
+# Both kinds --------------------------------------------------------------------------------------
+
+
+def small_resnet(**kwargs):
+    return ResNet((1, 1), classes=4, width=4, **kwargs)
+
+
+def small_lstm(**kwargs):
+    return LSTM(4, embeddings=EMBEDDINGS, units=3, **kwargs)
+
+
+def small_bilstm(**kwargs):
+    return BiLSTM(4, vocabulary_size=30, embedding_dimension=7, units=3, **kwargs)
+
+
+MODELS = [(small_resnet, IMAGES), (small_lstm, TEXTS), (small_bilstm, TEXTS)]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(("build", "inputs"), MODELS)
+def test_probabilities_are_float32_and_sum_to_one_under_any_policy(build, inputs, policy):
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        outputs = build()(inputs)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
+    np.testing.assert_allclose(to_numpy(outputs).sum(axis=-1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("build", "inputs"), MODELS)
+def test_without_activation_the_outputs_are_the_logits(build, inputs):
+    model, logits = build(), build(classifier_activation=None)
+    logits.set_weights(model.get_weights())
+    z = to_numpy(logits(inputs))
+    softmax = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(to_numpy(model(inputs)), softmax, atol=1e-6)
+
+
+@pytest.mark.parametrize(("build", "inputs"), MODELS)
+def test_a_saved_model_predicts_the_same(build, inputs, tmp_path):
+    model = build(name="ours")
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert copy.name == "ours"
+    np.testing.assert_allclose(to_numpy(copy(inputs)), to_numpy(model(inputs)), atol=1e-6)
+
+
+# Texts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [small_lstm, small_bilstm])
+@pytest.mark.parametrize("padding", [((0, 0), (0, 4)), ((0, 0), (4, 0))], ids=["right", "left"])
+def test_padding_changes_no_prediction(build, padding):
+    model = build()
+    np.testing.assert_allclose(to_numpy(model(np.pad(TEXTS, padding))), to_numpy(model(TEXTS)), atol=1e-6)
+
+
+def test_the_order_of_words_matters_to_both_and_bilstm_reads_both_ways():
+    for build in (small_lstm, small_bilstm):
+        model = build()
+        assert np.abs(to_numpy(model(TEXTS)) - to_numpy(model(TEXTS[:, ::-1]))).max() > 1e-4
+    assert small_lstm().get_layer("predictions").kernel.shape[0] == 3
+    assert small_bilstm().get_layer("predictions").kernel.shape[0] == 6
+
+
+@pytest.mark.parametrize("build", [LSTM, BiLSTM])
+def test_a_text_without_words_still_has_a_prediction(build):
+    outputs = to_numpy(build(4, embeddings=EMBEDDINGS, units=3)(np.zeros((2, 5), int)))
+    assert np.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_given_embeddings_are_weights_trained_only_on_request(trainable):
+    model = BiLSTM(4, embeddings=EMBEDDINGS, units=3, trainable_embeddings=trainable)
+    np.testing.assert_array_equal(model.get_layer("embeddings").get_weights()[0], EMBEDDINGS)
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    model.fit(TEXTS, np.arange(6) % 4, verbose=0)
+    after = model.get_layer("embeddings").get_weights()[0]
+    assert np.array_equal(after, EMBEDDINGS) != trainable
+
+
+def test_random_embeddings_are_trained():
+    assert small_bilstm().get_layer("embeddings").trainable_variables != []
+
+
+def test_embeddings_stay_out_of_the_configuration():
+    embeddings = RNG.normal(size=(5000, 20))
+    assert len(json.dumps(LSTM(4, embeddings=embeddings).get_config())) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "Give either vocabulary_size"),
+        ({"vocabulary_size": 30, "embeddings": EMBEDDINGS}, "Give either vocabulary_size"),
+        ({"embeddings": EMBEDDINGS[0]}, "embeddings must be finite"),
+        ({"embeddings": EMBEDDINGS * np.nan}, "embeddings must be finite"),
+        ({"vocabulary_size": 1}, "at least 2 token ids"),
+        ({"vocabulary_size": 30, "classes": 1}, "classes must be at least 2"),
+    ],
+)
+@pytest.mark.parametrize("build", [LSTM, BiLSTM])
+def test_text_classifiers_refuse_wrong_arguments(build, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(**{"classes": 4, **arguments})
