@@ -5,6 +5,8 @@ import os
 import pathlib
 import sys
 
+from pls_keras.experiments.commands import add_report, add_run
+
 
 def main(arguments=None):
     """Run a command; `python -m pls_keras --help` lists them."""
@@ -26,6 +28,8 @@ def _parser():
     _add_demo(commands)
     _add_theta(commands)
     _add_bench(commands)
+    add_run(commands)
+    add_report(commands)
     return parser
 
 

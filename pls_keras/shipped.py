@@ -11,11 +11,13 @@ SEMANTIC = {
     "tec-semls": labels.TEC_LABELS,
     "cbet-semls": labels.CBET_LABELS,
     "goemotions-semls": labels.GOEMOTIONS_LABELS,
+    "sample-semls": labels.ISEAR_LABELS,
 }
 CLUSTERS = {
     "cifar10-cls": labels.CIFAR10_KINDS,
     "cifar100-cls": labels.CIFAR100_SUPERCLASSES,
     "digits-cls": labels.DIGIT_LOOKALIKES,
+    "goemotions-cls": labels.GOEMOTIONS_EKMAN,
 }
 # Words that small sets of vectors lack. Vectors that have a word use it.
 STAND_INS = {

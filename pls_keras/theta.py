@@ -233,6 +233,37 @@ class Theta:
         provenance = {**self.provenance, "top_k": int(k)}
         return Theta._from_neighbours(self.labels, provenance, indices, values)
 
+    def sharpen(self, power):
+        """Theta with each entry to a power, each row scaled to sum to one.
+
+        For a theta of `semantic_theta` that is the theta of a larger power of the distance.
+
+        Args:
+            power: positive exponent; above 1 the nearest classes gain.
+        """
+        if not (np.isfinite(power) and power > 0):
+            raise ValueError(f"power must be positive and finite. Received: {power}")
+        matrix = np.asarray(self)
+        matrix = (matrix / matrix.max(axis=1, keepdims=True)) ** power
+        provenance = {**self.provenance, "sharpened": float(power)}
+        return Theta(matrix / matrix.sum(axis=1, keepdims=True), self.labels, provenance=provenance)
+
+    def select(self, labels):
+        """Theta among some of the classes, in this order, each row scaled to sum to one.
+
+        Args:
+            labels: at least 2 of theta's labels.
+
+        Raises:
+            KeyError: if theta has no such label.
+            ValueError: if a class has no mass on the others.
+        """
+        part = pd.DataFrame([self.row(label)[list(labels)] for label in labels], index=list(labels))
+        sums = part.sum(axis=1)
+        if not sums.all():
+            raise ValueError(f"No mass among the selected labels: {list(sums.index[sums == 0])}")
+        return Theta(part.div(sums, axis=0), provenance={**self.provenance, "selected": list(labels)})
+
     def effective_classes(self):
         """How many classes each row spreads over: exp of its entropy, shape (classes,), in [1, K]."""
         if self.is_dense:

@@ -8,25 +8,28 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm.auto import tqdm
 
+from pls_keras.experiments.image_training import load_images, train_on_images
 from pls_keras.experiments.specs import METHODS, ImageRun
-from pls_keras.experiments.training import load_images, train_on_images
 from pls_keras.plots import plot_curves, plot_theta
-from pls_keras.report import describe_difference, format_comparison
+from pls_keras.report import compare_methods, describe_difference, format_comparison
 
 DEMOS = {
     # A small training set, so that smoothing has overfitting to work against.
     "digits": ImageRun(
-        "digits",
-        "NoLS",
-        seed=0,
+        dataset="digits",
+        method="NoLS",
         blocks=(1, 1, 1),
         width=8,
         batch_size=64,
         epochs=15,
         train_images=300,
     ),
-    "cifar10": ImageRun("cifar10", "NoLS", seed=0, width=16, epochs=8, train_images=10_000, augment=True),
-    "cifar100": ImageRun("cifar100", "NoLS", seed=0, width=16, epochs=8, train_images=10_000, augment=True),
+    "cifar10": ImageRun(
+        dataset="cifar10", method="NoLS", width=16, epochs=8, train_images=10_000, augment=True
+    ),
+    "cifar100": ImageRun(
+        dataset="cifar100", method="NoLS", width=16, epochs=8, train_images=10_000, augment=True
+    ),
 }
 DEMO_SEEDS = {"digits": 3, "cifar10": 1, "cifar100": 1}
 COLUMNS = {
@@ -79,24 +82,24 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     folder.mkdir(parents=True, exist_ok=True)
     curves.to_csv(folder / "curves.csv", index=False)
     scores.to_csv(folder / "scores.csv", index=False)
-    for figure, name in draw(first, curves):
+    for figure, name in draw(first, images, curves):
         figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
         plt.close(figure)
 
     print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")
     print(format_comparison(scores, COLUMNS))
-    print(f"\n{describe_difference(scores, 'accuracy')}")
-    print(f"{describe_difference(scores, 'ece')}")
+    print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
+    print(f"{describe_difference(compare_methods(scores, 'ece'), 'ece')}")
     print(f"\nFigures and the numbers behind them: {folder}/")
     return curves, scores
 
 
-def draw(run, curves):
+def draw(run, images, curves):
     """Yield the figures of a demonstration with their names."""
     smoothed = dataclasses.replace(run, method="SEMLS"), dataclasses.replace(run, method="CLS")
     figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
     for ax, drawn in zip(axes, smoothed, strict=True):
-        plot_theta(drawn.theta, ax=ax)
+        plot_theta(drawn.theta(images), ax=ax)
         ax.set_title(f"{drawn.method} on {run.dataset}")
     yield figure, "theta"
     for column, title in (

@@ -1,24 +1,89 @@
 """What a run is: frozen data with every number in it. Methods differ in their theta alone."""
 
 import dataclasses
+import hashlib
+import json
+import pathlib
 
-from pls_keras.builders import uniform_theta
+import numpy as np
+
+from pls_keras import labels
+from pls_keras.builders import cooccurrence_theta, uniform_theta
 from pls_keras.theta import Theta
 
 METHODS = ("NoLS", "ULS", "CLS", "SEMLS")
+PAPER_METHODS = ("NoLS", "ULS", "SEMLS")  # of Tables 2 and 3
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageRun:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """What all runs have.
+
+    Attributes:
+        dataset: name of the data set.
+        method: "NoLS", "ULS", "CLS", "SEMLS", "COOC" (co-occurrence), or "SEMLS^8" for a SEMLS theta
+            sharpened to that power.
+        seed: seed of weights, batches and augmentation.
+        smoothing_ratio: ε of every method but NoLS, in [0, 1).
+        scale: name of the sweep's scale, such as "paper".
+    """
+
+    dataset: str
+    method: str
+    seed: int = 0
+    smoothing_ratio: float = 0.1
+    scale: str = "paper"
+
+    def __post_init__(self):
+        name, _, power = self.method.partition("^")
+        if name not in (*METHODS, "COOC") or (power and name != "SEMLS"):
+            raise ValueError(
+                f"method must be one of {METHODS}, COOC or, with a power, SEMLS^8. "
+                f"Received: {self.method!r}"
+            )
+
+    def record(self):
+        """The run as plain data: its kind and its fields; files by their names alone."""
+        fields = dataclasses.asdict(self)
+        if fields.get("vectors"):
+            fields["vectors"] = pathlib.Path(self.vectors).stem
+        return {"kind": type(self).__name__, **fields}
+
+    @property
+    def key(self):
+        """A hash of the record, the same on every machine."""
+        text = json.dumps(self.record(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def method_smoothing_ratio(self):
+        """ε of the method: none for NoLS."""
+        return 0.0 if self.method == "NoLS" else self.smoothing_ratio
+
+    def theta(self, data):
+        """Theta of the method among the classes of `data`.
+
+        Args:
+            data: the run's `ImageDataset` or `TextDataset`.
+        """
+        name, _, power = self.method.partition("^")
+        if name in ("NoLS", "ULS"):
+            return uniform_theta(data.labels)
+        if name == "COOC":
+            return cooccurrence_theta(data.indicator, data.labels, pseudocount=1.0)
+        theta = Theta.load(f"{data.name}-{name.lower()}")
+        if theta.labels != tuple(data.labels):
+            theta = theta.select(data.labels)
+        return theta.sharpen(float(power)) if power else theta
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageRun(Run):
     """One training of a ResNet on images (section 6.1), by default at the paper's scale.
 
     Attributes:
-        dataset: "digits", "cifar10" or "cifar100".
-        method: one of `METHODS`.
-        seed: seed of weights, batches and augmentation.
         blocks: basic blocks in each stage of the ResNet; (2, 2, 2, 2) is ResNet-18.
         width: channels of the first stage.
-        smoothing_ratio: ε of every method but NoLS, in [0, 1).
         learning_rate: constant learning rate.
         momentum: Nesterov momentum.
         weight_decay: L2 as in PyTorch's SGD.
@@ -28,12 +93,8 @@ class ImageRun:
         augment: whether to crop at random and flip.
     """
 
-    dataset: str
-    method: str
-    seed: int
     blocks: tuple = (2, 2, 2, 2)
     width: int = 64
-    smoothing_ratio: float = 0.1
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.0
@@ -42,18 +103,100 @@ class ImageRun:
     train_images: int | None = None
     augment: bool = False
 
-    def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {METHODS}. Received: {self.method!r}")
 
-    @property
-    def theta(self):
-        """Theta of the method on this data set."""
-        if self.method in ("CLS", "SEMLS"):
-            return Theta.load(f"{self.dataset}-{self.method.lower()}")
-        return uniform_theta(Theta.load(f"{self.dataset}-semls").labels)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextRun(Run):
+    """One training of an LSTM on texts (section 7).
 
-    @property
-    def method_smoothing_ratio(self):
-        """ε of the method: none for NoLS."""
-        return 0.0 if self.method == "NoLS" else self.smoothing_ratio
+    Size, dropout and epochs were chosen on validation texts with NoLS, and serve every method.
+
+    Attributes:
+        fold: which fold of `folds` is the test fold; None where the data set has its own split.
+        folds: number of stratified folds.
+        classes: labels to keep, empty for all.
+        sample: number of the random sample of classes (section 7.1).
+        model: "BiLSTM" or "LSTM".
+        vectors: word vectors, as `pls_keras.embeddings.load_vectors` takes them; None for random
+            ones.
+        units: size of the LSTM's state in each direction.
+        dropout: fraction of each word vector, and of the last state.
+        learning_rate: of Adam at the start; it falls to 0 along a cosine.
+        batch_size: texts a step.
+        epochs: passes over the training texts; the weights of the best plain cross-entropy on a
+            tenth of the training fold are kept.
+        min_count: occurrences in the training texts below which a word is unknown.
+        max_words: words read of each text.
+    """
+
+    fold: int | None = None
+    folds: int = 5
+    classes: tuple = ()
+    sample: int | None = None
+    model: str = "BiLSTM"
+    vectors: str | None = "glove-wiki-gigaword-300"
+    units: int = 128
+    dropout: float = 0.5
+    learning_rate: float = 0.003
+    batch_size: int = 64
+    epochs: int = 8
+    min_count: int = 2
+    max_words: int = 60
+
+
+# Chosen with NoLS on validation texts; see `tuning`.
+TEXT_EPOCHS = {"isear": 12, "tec": 6, "cbet": 6, "goemotions": 6, "sample": 12}
+SMOKE = {"vectors": None, "units": 8, "epochs": 2, "folds": 2, "scale": "smoke"}
+
+
+def text_run(dataset, method, **fields):
+    """A `TextRun` with the epochs of its data set."""
+    return TextRun(dataset=dataset, method=method, **{"epochs": TEXT_EPOCHS[dataset], **fields})
+
+
+def table2(scale="paper", **fields):
+    """Section 7, Table 2: three corpora, three methods, five folds."""
+    if scale == "smoke":
+        fields |= SMOKE
+    return [
+        text_run(dataset, method, fold=fold, seed=fold, **fields)
+        for dataset in (("sample",) if scale == "smoke" else ("isear", "tec", "cbet"))
+        for fold in range(fields.get("folds", 5))
+        for method in PAPER_METHODS
+    ]
+
+
+def table3(scale="paper", **fields):
+    """Section 7.1, Table 3: 3, 5 and 7 classes of CBET, three samples of each, five folds."""
+    dataset, names = "cbet", labels.CBET_LABELS
+    if scale == "smoke":
+        dataset, names = "sample", labels.ISEAR_LABELS
+        fields |= SMOKE
+    rng = np.random.default_rng(0)
+    runs = []
+    for size in (3, 5, 7):
+        for sample in range(3):
+            # In the order of the data set, so that a sample is a set of classes.
+            classes = tuple(names[i] for i in np.sort(rng.choice(len(names), size, replace=False)))
+            runs += [
+                text_run(dataset, method, fold=fold, seed=fold, classes=classes, sample=sample, **fields)
+                for fold in range(fields.get("folds", 5))
+                for method in PAPER_METHODS
+            ]
+    return runs
+
+
+def goemotions(scale="paper", **fields):
+    """Beyond the paper: 27 emotions on the official split, five seeds."""
+    if scale == "smoke":
+        return [
+            text_run("sample", method, fold=0, **fields | SMOKE)
+            for method in ("NoLS", "ULS", "SEMLS", "SEMLS^8", "COOC")
+        ]
+    return [
+        text_run("goemotions", method, seed=seed, **fields)
+        for seed in range(5)
+        for method in ("NoLS", "ULS", "CLS", "SEMLS", "SEMLS^8", "COOC")
+    ]
+
+
+SWEEPS = {"table2": table2, "table3": table3, "goemotions": goemotions}

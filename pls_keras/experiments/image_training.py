@@ -60,7 +60,7 @@ def build_image_model(run, images):
     )
     model.compile(
         optimizer=keras.optimizers.SGD(run.learning_rate, momentum=run.momentum, nesterov=True),
-        loss=PreferentialSmoothingLoss(run.theta, run.method_smoothing_ratio),
+        loss=PreferentialSmoothingLoss(run.theta(images), run.method_smoothing_ratio),
         metrics=[
             "accuracy",
             ExpectedCalibrationError(),
@@ -70,12 +70,12 @@ def build_image_model(run, images):
     return model
 
 
-def train_on_images(run, images, callbacks=()):
+def train_on_images(run, images=None, callbacks=()):
     """Train one model and test it.
 
     Args:
         run: `ImageRun`.
-        images: `ImageDataset`, as `load_images(run)` returns.
+        images: `ImageDataset`; None for `load_images(run)`.
         callbacks: further Keras callbacks.
 
     Returns:
@@ -83,6 +83,7 @@ def train_on_images(run, images, callbacks=()):
         dict: `accuracy`, `ece`, `nll`, and over the epochs the mean `grad_norm`, and of the last
         epoch the `generalization_error`.
     """
+    images = load_images(run) if images is None else images
     model = build_image_model(run, images)
     # One pass over the test images in each epoch: they take the place of validation data, and
     # nothing is chosen by them.

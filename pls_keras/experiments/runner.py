@@ -1,0 +1,108 @@
+"""Runs a sweep: what is not yet in the store, on one process, several, or a Ray cluster."""
+
+import os
+import threading
+import time
+
+import joblib
+from tqdm.auto import tqdm
+
+ENGINES = ("joblib", "ray")
+
+
+def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
+    """Train all runs that the store lacks, and store each when it ends.
+
+    The workers train and this process stores, so that the store may lie where only this process can
+    write. Stop it at any moment: what is stored stays, and the next call goes on from there.
+
+    Args:
+        runs: list of `Run`.
+        store: `RunStore`.
+        workers: runs at a time, each in a process of its own.
+        engine: "joblib" for processes of this machine, or "ray" for a Ray cluster: the one that
+            `RAY_ADDRESS` names, else a local one. Ray is an extra: `pip install "ray[default]"`.
+        threads: threads a worker. Sums of floats depend on it, and so do scores, slightly; more
+            workers do not change them.
+
+    Raises:
+        ValueError: if `engine` or a number is out of range.
+        ImportError: if Ray is asked for and not installed.
+    """
+    if engine not in ENGINES or workers < 1 or threads < 1:
+        raise ValueError(
+            f"engine must be one of {ENGINES}, and workers and threads at least 1. Received: "
+            f"engine={engine!r}, workers={workers}, threads={threads}"
+        )
+    todo = [run for run in runs if run not in store]
+    tasks = (joblib.delayed(execute)(run, threads, os.getpid()) for run in todo)
+    bar = tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0)
+    with bar, joblib.parallel_config(backend=_backend(engine), n_jobs=workers):
+        for run, history, result in joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks):
+            store.write(run, history, result)
+            bar.set_postfix_str(f"{run.dataset} {run.method}")
+            bar.update()
+
+
+def _backend(engine):
+    if engine == "joblib":
+        return "loky"
+    try:
+        from ray.util.joblib import register_ray
+    except ImportError as error:
+        raise ImportError('engine="ray" needs Ray: pip install "ray[default]"') from error
+    register_ray()
+    return "ray"
+
+
+def execute(run, threads=1, owner=None):
+    """Train one run in this process.
+
+    Args:
+        run: a `Run`.
+        threads: threads to use, if the backend has not started yet.
+        owner: id of the process that asked. If this one is its child, it ends with it.
+
+    Returns:
+        The run, its curves as a `DataFrame`, and its result: `scores`, `seconds` and the environment.
+    """
+    _pin_threads(threads)
+    if os.getppid() == owner:
+        _stop_with(owner)
+    import keras
+
+    from pls_keras.experiments.specs import ImageRun
+    from pls_keras.experiments.store import describe_environment
+
+    if isinstance(run, ImageRun):
+        from pls_keras.experiments.image_training import train_on_images as train
+    else:
+        from pls_keras.experiments.text_training import train_on_texts as train
+
+    start = time.perf_counter()
+    history, scores = train(run)
+    seconds = round(time.perf_counter() - start, 1)
+    keras.utils.clear_session()
+    return run, history, {"scores": scores, "seconds": seconds, **describe_environment()}
+
+
+def _pin_threads(threads):
+    """Before a backend starts: workers that share the cores must not fight over them."""
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = str(threads)
+    eigen = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
+    if eigen not in os.environ.get("XLA_FLAGS", ""):
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {eigen} intra_op_parallelism_threads={threads}"
+        os.environ["XLA_FLAGS"] = flags.strip()
+
+
+def _stop_with(parent):
+    """End this process soon after its parent, even if that was killed outright."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    if not any(thread.name == "pls_keras-watch" for thread in threading.enumerate()):
+        threading.Thread(target=watch, name="pls_keras-watch", daemon=True).start()

@@ -1,0 +1,126 @@
+"""Finished runs on disk: whole or not there at all, so that a sweep may be stopped at any moment."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shutil
+import tempfile
+
+import keras
+import pandas as pd
+
+PACKAGES = ("pls_keras", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn")
+
+
+class RunStore:
+    """A folder with a folder for each finished run, named by its key.
+
+    Each holds `history.csv`, a row an epoch, and `result.json`: the run's record, its scores, the
+    seconds it took, and the packages and hardware it ran on.
+
+    Args:
+        folder: path; made when the first run is written.
+    """
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    def __contains__(self, run):
+        return (self.folder / run.key).is_dir()
+
+    def write(self, run, history, result):
+        """Store a run; one that is already there stays.
+
+        Args:
+            run: a `Run`.
+            history: `DataFrame` with a row an epoch.
+            result: dict of plain values with a dict `scores`, as `runner.execute` returns.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
+        try:
+            history.to_csv(draft / "history.csv", index=False)
+            text = json.dumps({"run": run.record(), **result}, indent=1)
+            (draft / "result.json").write_text(text + "\n", encoding="utf-8")
+            draft.chmod(0o755)
+            draft.rename(self.folder / run.key)
+        except OSError:
+            if run not in self:
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def results(self, runs):
+        """Scores of those of `runs` that are finished: a `DataFrame` with a row a run and metric.
+
+        Columns: the run's key and record, epochs trained, `seconds`, `hardware`, `backend`, then
+        `metric` and `value`.
+        """
+        rows = []
+        for run in runs:
+            if run in self:
+                result = json.loads((self.folder / run.key / "result.json").read_text(encoding="utf-8"))
+                known = {"key": run.key, **result["run"]}
+                known["classes"] = "+".join(known.get("classes", ()))
+                known |= {name: result[name] for name in ("seconds", "hardware", "backend")}
+                rows += [{**known, "metric": m, "value": v} for m, v in result["scores"].items()]
+        return pd.DataFrame(rows)
+
+    def histories(self, runs):
+        """Curves of those of `runs` that are finished: a `DataFrame` with a row a run and epoch."""
+        parts = [
+            pd.read_csv(self.folder / run.key / "history.csv").assign(key=run.key, **_scalars(run))
+            for run in runs
+            if run in self
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _scalars(run):
+    return {name: value for name, value in run.record().items() if not isinstance(value, (tuple, dict))}
+
+
+def describe_environment():
+    """Where this process runs: packages and their versions, backend and hardware."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "backend": keras.backend.backend(),
+        "hardware": describe_hardware(),
+        "python": platform.python_version(),
+        "packages": versions,
+    }
+
+
+def describe_hardware():
+    """The accelerator's name, or the processor's with its number of cores."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return jax.devices()[0].device_kind
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if gpus := tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return f"{os.cpu_count()} cores of {_processor()}"
+
+
+def _processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux
+        return platform.processor() or platform.machine()

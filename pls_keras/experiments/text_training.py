@@ -1,0 +1,143 @@
+"""One run on texts: a spec in, its curves and scores out."""
+
+import functools
+
+import keras
+import numpy as np
+import pandas as pd
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from pls_keras.callbacks import GradientNorm
+from pls_keras.data.text import load_text
+from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
+from pls_keras.embeddings import load_vectors
+from pls_keras.losses import PreferentialSmoothingLoss
+from pls_keras.metrics import ExpectedCalibrationError
+from pls_keras.models import LSTM, BiLSTM
+
+MODELS = {"LSTM": LSTM, "BiLSTM": BiLSTM}
+RANDOM_DIMENSION = 50
+
+# A worker meets the same corpus and vectors many times.
+_load_text = functools.lru_cache(maxsize=2)(load_text)
+_load_vectors = functools.lru_cache(maxsize=1)(load_vectors)
+
+
+def load_texts(run):
+    """The texts of a run: its data set, or that of some classes alone."""
+    texts = _load_text(run.dataset)
+    return texts.select(run.classes) if run.classes else texts
+
+
+def split_texts(run, texts):
+    """Which texts train, validate and test a run.
+
+    Folds are stratified and the same for every method and seed. A tenth of what is left by the test
+    fold validates.
+
+    Returns:
+        Three arrays of row numbers: training, validation, test.
+    """
+    if run.fold is None:
+        return tuple(np.flatnonzero(texts.split == part) for part in ("train", "validation", "test"))
+    folds = StratifiedKFold(run.folds, shuffle=True, random_state=0).split(texts.texts, texts.y)
+    rest, test = list(folds)[run.fold]
+    train, validation = train_test_split(rest, test_size=0.1, stratify=texts.y[rest], random_state=0)
+    return train, validation, test
+
+
+def build_text_model(run, texts, embeddings, steps):
+    """The compiled model of a run, for token ids, to be trained for a number of steps."""
+    keras.utils.set_random_seed(run.seed)
+    model = MODELS[run.model](
+        texts.classes,
+        embeddings=embeddings,
+        trainable_embeddings=True,
+        units=run.units,
+        dropout=run.dropout,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(run.learning_rate, steps)),
+        loss=PreferentialSmoothingLoss(run.theta(texts), run.method_smoothing_ratio),
+        metrics=[
+            "accuracy",
+            ExpectedCalibrationError(),
+            keras.metrics.SparseCategoricalCrossentropy(name="nll"),
+        ],
+    )
+    return model
+
+
+def train_on_texts(run, callbacks=()):
+    """Train one model and test it with the weights of its best validation epoch.
+
+    Best is the least plain cross-entropy, whatever the method's own loss.
+
+    Args:
+        run: `TextRun`.
+        callbacks: further Keras callbacks.
+
+    Returns:
+        Pair of the curves, a `DataFrame` with a row an epoch, and the scores, a dict: `macro_f1`,
+        `accuracy`, `ece` and `nll` on the test texts, and with `val_` before them on the validation
+        texts; `best_epoch`; `oov_rate`, the share of the training texts' words without a vector of
+        their own; `fraction`, how much of the whole corpus there is; and the numbers of texts.
+    """
+    texts = load_texts(run)
+    train, validation, test = split_texts(run, texts)
+    layer = text_vectorization(texts.texts[train], min_count=run.min_count, max_words=run.max_words)
+    tokens = keras.ops.convert_to_numpy(layer(texts.texts))
+    embeddings, found = _embeddings(run, layer.get_vocabulary())
+
+    def batches(rows, size=512, **shuffling):
+        return LengthBatches(tokens[rows], texts.y[rows], size, **shuffling)
+
+    training = batches(train, run.batch_size, shuffle=True, seed=run.seed)
+    model = build_text_model(run, texts, embeddings, steps=len(training) * run.epochs)
+    best = keras.callbacks.EarlyStopping(
+        "val_nll", patience=run.epochs, mode="min", restore_best_weights=True
+    )
+    history = model.fit(
+        training,
+        epochs=run.epochs,
+        shuffle=False,  # the batches shuffle themselves
+        verbose=0,
+        validation_data=batches(validation),
+        callbacks=[GradientNorm(), best, *callbacks],
+    )
+    curves = pd.DataFrame(history.history)
+    curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
+    words = tokens[train][tokens[train] > 0]
+    scores = {
+        **score(model, batches(test)),
+        **{f"val_{name}": value for name, value in score(model, batches(validation)).items()},
+        "best_epoch": best.best_epoch + 1,
+        "oov_rate": float(1 - found[words].mean()),
+        "fraction": texts.fraction,
+        "train_texts": len(train),
+        "test_texts": len(test),
+    }
+    return curves, scores
+
+
+def score(model, batches):
+    """Macro F1, accuracy, calibration error and plain cross-entropy of a model on batches."""
+    y = batches.y[batches.order]
+    p = model.predict(batches, verbose=0)
+    error = ExpectedCalibrationError()
+    error.update_state(y, p)
+    return {
+        "macro_f1": float(f1_score(y, p.argmax(axis=1), average="macro")),
+        "accuracy": float((y == p.argmax(axis=1)).mean()),
+        "ece": float(error.result()),
+        "nll": float(keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, p))),
+    }
+
+
+def _embeddings(run, vocabulary):
+    if run.vectors is None:
+        rng = np.random.default_rng(run.seed)
+        random = rng.normal(0.0, 0.1, (len(vocabulary), RANDOM_DIMENSION)).astype("float32")
+        return random, np.zeros(len(vocabulary), bool)
+    return embedding_matrix(vocabulary, _load_vectors(run.vectors), seed=run.seed)

@@ -1,0 +1,181 @@
+"""Specs, the run store and the runner."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pls_keras.experiments.runner import execute, run_sweep
+from pls_keras.experiments.specs import SWEEPS, ImageRun, TextRun, goemotions, table2, table3
+from pls_keras.experiments.store import RunStore
+from pls_keras.labels import CBET_LABELS
+
+
+def small_run(method="SEMLS", **fields):
+    small = {"blocks": (1,), "width": 4, "epochs": 1, "train_images": 64, "batch_size": 32}
+    return ImageRun(dataset="digits", method=method, scale="smoke", **small | fields)
+
+
+def write(store, run, value=0.5):
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [value, value]})
+    store.write(run, history, {"scores": {"accuracy": value}, "seconds": 1, "hardware": "h", "backend": "b"})
+
+
+def command(*arguments, **options):
+    return [sys.executable, "-m", "pls_keras", *arguments]
+
+
+@pytest.mark.parametrize("run", [small_run(), TextRun(dataset="tec", method="ULS")])
+def test_key_of_a_run_depends_on_every_field_and_on_nothing_else(run):
+    keys = {run.key, dataclasses.replace(run).key}
+    assert len(keys) == 1
+    for field in dataclasses.fields(run):
+        value = getattr(run, field.name)
+        other = {"method": "NoLS", "vectors": "glove"}.get(field.name, (value or 0, 1))
+        keys.add(dataclasses.replace(run, **{field.name: other}).key)
+    assert len(keys) == 1 + len(dataclasses.fields(run))
+
+
+def test_key_of_a_run_is_the_same_in_another_process_and_folder():
+    code = (
+        "from pls_keras.experiments.specs import TextRun;"
+        "print(TextRun(dataset='tec', method='ULS', vectors='elsewhere/glove.6B.50d.txt').key)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = TextRun(dataset="tec", method="ULS", vectors="glove.6B.50d.txt")
+    assert output.stdout.split()[-1] == run.key
+    assert run.record()["vectors"] == "glove.6B.50d"
+
+
+@pytest.mark.parametrize("method", ["PLS", "ULS^2", "SEMLS8", ""])
+def test_a_method_that_does_not_exist_is_an_error(method):
+    with pytest.raises(ValueError, match="method must be one of"):
+        small_run(method)
+
+
+def test_sweeps_hold_each_run_of_the_paper_once():
+    assert len({run.key for run in table2()}) == 3 * 3 * 5
+    runs = table3()
+    assert len({run.key for run in runs}) == 3 * 3 * 3 * 5
+    classes = {run.classes for run in runs}
+    assert sorted(map(len, classes)) == [3, 3, 3, 5, 5, 5, 7, 7, 7]
+    assert all(set(names) <= set(CBET_LABELS) for names in classes)
+    assert len({run.key for run in goemotions()}) == 6 * 5
+    assert all(run.smoothing_ratio == 0.1 for sweep in SWEEPS.values() for run in sweep())
+
+
+def test_methods_of_a_sweep_share_folds_seeds_and_all_else():
+    for sweep in SWEEPS.values():
+        by_method = {}
+        for run in sweep():
+            rest = dataclasses.replace(run, method="NoLS").key
+            by_method.setdefault(run.method, []).append(rest)
+        assert len({tuple(keys) for keys in by_method.values()}) == 1
+
+
+def test_a_stored_run_reads_back(tmp_path):
+    store, runs = RunStore(tmp_path / "store"), [small_run(seed=seed) for seed in range(3)]
+    assert runs[0] not in store
+    for value, run in zip((0.25, 0.75), runs, strict=False):
+        write(store, run, value)
+    assert runs[0] in store
+    assert runs[2] not in store
+    results = store.results(runs)
+    assert results["value"].tolist() == [0.25, 0.75]
+    assert results["key"].tolist() == [run.key for run in runs[:2]]
+    assert results[["dataset", "method", "metric", "scale"]].drop_duplicates().to_numpy().tolist() == [
+        ["digits", "SEMLS", "accuracy", "smoke"]
+    ]
+    histories = store.histories(runs)
+    assert histories["epoch"].tolist() == [1, 2, 1, 2]
+    assert histories["seed"].tolist() == [0, 0, 1, 1]
+
+
+def test_a_run_that_is_stored_stays_as_it_is(tmp_path):
+    store, run = RunStore(tmp_path), small_run()
+    write(store, run, 0.25)
+    write(store, run, 0.75)
+    assert store.results([run])["value"].tolist() == [0.25]
+    assert [path.name for path in tmp_path.iterdir()] == [run.key]
+
+
+def test_a_run_that_cannot_be_written_leaves_nothing(tmp_path):
+    store, run = RunStore(tmp_path), small_run()
+    with pytest.raises(TypeError):
+        store.write(run, pd.DataFrame({"epoch": [1]}), {"scores": {"accuracy": object()}})
+    assert list(tmp_path.iterdir()) == []
+    assert run not in store
+
+
+def test_execute_trains_a_run_and_says_where():
+    run, history, result = execute(small_run())
+    assert run == small_run()
+    assert len(history) == 1
+    assert 0 <= result["scores"]["accuracy"] <= 1
+    assert result["seconds"] > 0
+    assert result["hardware"]
+    assert result["packages"]["keras"]
+
+
+def test_a_sweep_trains_what_the_store_lacks_and_nothing_else(tmp_path):
+    store, runs = RunStore(tmp_path), [small_run("NoLS"), small_run("ULS")]
+    write(store, runs[0], 0.125)
+    run_sweep(runs, store)
+    values = store.results(runs).query("metric == 'accuracy'")["value"]
+    assert values.iloc[0] == 0.125
+    assert len(values) == 2
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    run_sweep(runs, store)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize("options", [{"engine": "threads"}, {"workers": 0}, {"threads": 0}])
+def test_a_sweep_with_a_bad_option_is_an_error(tmp_path, options):
+    with pytest.raises(ValueError, match="engine must be one of"):
+        run_sweep([small_run()], RunStore(tmp_path), **options)
+
+
+def scores_of(folder):
+    results = RunStore(folder).results(table2("smoke"))
+    return results[results["metric"] != "seconds"].set_index(["key", "metric"])["value"]
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory):
+    """Scores of a small sweep that one worker ran to its end."""
+    folder = tmp_path_factory.mktemp("one")
+    subprocess.run(command("run", "table2", "--scale", "smoke", "--store", folder), check=True)
+    return scores_of(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["joblib", "ray"])
+def test_two_workers_get_the_scores_of_one(tmp_path, one_worker, engine):
+    if engine == "ray":
+        pytest.importorskip("ray")
+    sweep = command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
+    subprocess.run([*sweep, "--engine", engine], check=True)
+    pd.testing.assert_series_equal(scores_of(tmp_path), one_worker)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_sweep_killed_at_a_random_moment_goes_on_and_ends_with_the_same_scores(tmp_path, one_worker):
+    sweep = command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
+    process = subprocess.Popen(sweep)
+    while len(list(tmp_path.glob("[!.]*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(np.random.default_rng().uniform(0, 2))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
+    subprocess.run(sweep, check=True)
+    pd.testing.assert_series_equal(scores_of(tmp_path), one_worker)
+    assert done.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}.items()
