@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import keras
 import matplotlib
@@ -23,3 +24,16 @@ def data_root():
     if not root:
         pytest.skip("PLS_KERAS_DATA does not name a folder of real data")
     return pathlib.Path(root)
+
+
+@pytest.fixture(scope="session")
+def text_home(data_root, tmp_path_factory):
+    """A cache of Keras that holds the official text files; `KERAS_HOME` names it for the session."""
+    home = tmp_path_factory.mktemp("keras")
+    folder = home / "datasets" / "pls_keras"
+    folder.mkdir(parents=True)
+    for path in (data_root / "text").glob("*/*.*"):
+        shutil.copy(path, folder / path.name.replace(".partial", ""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(home))
+        yield home

@@ -24,7 +24,8 @@ def small_run(method="SEMLS", **fields):
 
 def write(store, run, value=0.5):
     history = pd.DataFrame({"epoch": [1, 2], "loss": [value, value]})
-    store.write(run, history, {"scores": {"accuracy": value}, "seconds": 1, "hardware": "h", "backend": "b"})
+    where = {"seconds": 1, "hardware": "h", "backend": "b"}
+    store.write(run, history, {"scores": {"accuracy": value}, **where})
 
 
 def command(*arguments, **options):

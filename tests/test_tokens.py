@@ -76,9 +76,7 @@ def test_an_epoch_of_batches_holds_each_text_once_with_its_target(shuffle):
 
 def test_shuffled_batches_change_with_epoch_and_seed_and_repeat_with_the_same_seed():
     def orders(seed):
-        batches = LengthBatches(
-            tokens_of([3, 9, 5, 7] * 30), np.zeros(120), 8, shuffle=True, seed=seed
-        )
+        batches = LengthBatches(tokens_of([3, 9, 5, 7] * 30), np.zeros(120), 8, shuffle=True, seed=seed)
         first = batches.order
         batches.on_epoch_end()
         return first, batches.order

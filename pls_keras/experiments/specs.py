@@ -120,6 +120,8 @@ class TextRun(Run):
             ones.
         units: size of the LSTM's state in each direction.
         dropout: fraction of each word vector, and of the last state.
+        class_weight: exponent in [0, 1] of 1 / frequency, the weight of a class in the loss; 0.5 gives
+            rare classes some of the part that they have in macro F1.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
         batch_size: texts a step.
         epochs: passes over the training texts; the weights of the best plain cross-entropy on a
@@ -136,8 +138,9 @@ class TextRun(Run):
     vectors: str | None = "glove-wiki-gigaword-300"
     units: int = 128
     dropout: float = 0.5
+    class_weight: float = 0.5
     learning_rate: float = 0.003
-    batch_size: int = 64
+    batch_size: int = 32
     epochs: int = 8
     min_count: int = 2
     max_words: int = 60

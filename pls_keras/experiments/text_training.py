@@ -47,6 +47,13 @@ def split_texts(run, texts):
     return train, validation, test
 
 
+def class_weights(y, exponent):
+    """Weight of each class in the loss, frequency^-exponent, 1 on average over the texts."""
+    counts = np.bincount(y)
+    weights = (counts / len(y)) ** -exponent
+    return dict(enumerate(weights / weights[y].mean()))
+
+
 def build_text_model(run, texts, embeddings, steps):
     """The compiled model of a run, for token ids, to be trained for a number of steps."""
     keras.utils.set_random_seed(run.seed)
@@ -101,6 +108,7 @@ def train_on_texts(run, callbacks=()):
     history = model.fit(
         training,
         epochs=run.epochs,
+        class_weight=class_weights(texts.y[train], run.class_weight),
         shuffle=False,  # the batches shuffle themselves
         verbose=0,
         validation_data=batches(validation),
