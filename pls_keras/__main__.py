@@ -45,7 +45,7 @@ def _add_demo(commands):
     demo.add_argument("--seeds", type=_positive, help="number of seeds (digits 3, CIFAR 1)")
     demo.add_argument("--epochs", type=_positive, help="epochs a run (digits 15, CIFAR 8)")
     demo.add_argument("--images", type=_positive, help="training images (digits 300, CIFAR 10,000)")
-    demo.add_argument("--width", type=_positive, help="channels of the first stage (digits 8, CIFAR 16)")
+    demo.add_argument("--width", type=_positive, help="channels of the first stage (16)")
     demo.add_argument("--smoothing-ratio", type=float, help="ε, the mass taken off (0.1)")
     demo.add_argument("--learning-rate", type=float, help="constant learning rate (0.1)")
     demo.add_argument("--out", default="pls-demo", help="folder to write to (pls-demo)")

@@ -55,6 +55,49 @@ def plot_theta(theta, ax=None):
     return ax
 
 
+def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
+    """The target distribution q of one true class (eq. 3.1, Figure 1) under several thetas.
+
+    Args:
+        thetas: mapping from a method's name to its `Theta`; None for no smoothing. All have the same
+            labels.
+        label: the true class.
+        smoothing_ratio: ε, the mass that theta shares out, in [0, 1).
+        axes: as many axes as thetas; None for a new figure.
+
+    Returns:
+        The axes, an array. The bars are cut off above the largest smoothed share; the true class
+        says its mass.
+
+    Example:
+        >>> from pls_keras import uniform_theta
+        >>> axes = plot_targets({"NoLS": None, "ULS": uniform_theta(["cat", "dog"])}, "cat")
+        >>> [ax.get_title() for ax in axes]
+        ['NoLS', 'ULS']
+    """
+    labels = next(theta.labels for theta in thetas.values() if theta is not None)
+    onehot = (np.array(labels) == label).astype(float)
+    rows = {
+        method: onehot
+        if theta is None
+        else (1 - smoothing_ratio) * onehot + smoothing_ratio * theta.row(label)
+        for method, theta in thetas.items()
+    }
+    largest = max(np.delete(np.asarray(q), onehot.argmax()).max() for q in rows.values()) * 1.25
+    with plt.rc_context(RC):
+        if axes is None:
+            size = (2.6 * len(thetas), 0.8 + 0.24 * len(labels))
+            _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
+        for ax, (method, q) in zip(np.atleast_1d(axes), rows.items(), strict=True):
+            ax.barh(labels, q, color=METHOD_COLOURS.get(method.partition("^")[0], "#555555"))
+            ax.set_xlim(0, largest)
+            ax.text(0.97 * largest, label, f"{np.max(q):.3f} →", ha="right", va="center", color="white")
+            ax.set_title(method)
+            ax.set_xlabel("target probability q")
+        np.atleast_1d(axes)[0].invert_yaxis()
+    return np.atleast_1d(axes)
+
+
 def plot_curves(curves, column, ax=None):
     """Curves of one quantity over the epochs, by method: mean and standard deviation over seeds.
 

@@ -1,0 +1,147 @@
+"""Tables of results."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from pls_keras import paper
+from pls_keras.report import (
+    REPORTS,
+    compare_methods,
+    compare_with_paper,
+    describe_difference,
+    format_comparison,
+    format_report,
+)
+
+METHODS = ("NoLS", "ULS", "SEMLS")
+
+
+def scores_of(values):
+    """A row a run: `values` maps a method to its scores over seeds 0, 1, …"""
+    rows = [(m, s, v) for m, scores in values.items() for s, v in enumerate(scores)]
+    return pd.DataFrame(rows, columns=["method", "seed", "accuracy"])
+
+
+def results_of(dataset, classes="", fold_effect=0.05, **gains):
+    """Results of five folds, as `RunStore.results` gives them."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for method in METHODS:
+        for fold in range(5):
+            run = {
+                "key": f"{dataset}{classes}{method}{fold}",
+                "dataset": dataset,
+                "classes": classes,
+                "method": method,
+                "fold": fold,
+                "sample": 0,
+                "seed": fold,
+                "smoothing_ratio": 0.1,
+                "model": "LSTM",
+                "vectors": "glove",
+                "scale": "paper",
+                "hardware": "2 cores",
+                "seconds": 36.0,
+            }
+            score = 0.5 + fold_effect * fold + gains.get(method, 0) + 0.001 * rng.normal()
+            metrics = {"macro_f1": score, "ece": 0.05, "nll": 1.2, "fraction": 0.54}
+            rows += [{**run, "metric": m, "value": v} for m, v in metrics.items()]
+    return pd.DataFrame(rows)
+
+
+def test_without_overlap_the_test_is_the_paired_t_test():
+    rng = np.random.default_rng(1)
+    values = {"NoLS": rng.normal(size=7), "ULS": rng.normal(0.5, size=7)}
+    compared = compare_methods(scores_of(values), "accuracy")
+    expected = scipy.stats.ttest_rel(values["ULS"], values["NoLS"]).pvalue
+    assert compared.loc["ULS", "p"] == pytest.approx(expected)
+    assert compared.loc["ULS", "difference"] == pytest.approx((values["ULS"] - values["NoLS"]).mean())
+    assert compared.loc["ULS", "std"] == pytest.approx(values["ULS"].std(ddof=1))
+    assert np.isnan(compared.loc["NoLS", "p"])
+
+
+def test_overlap_of_folds_widens_the_variance_as_nadeau_and_bengio_say():
+    values = {"NoLS": [0.50, 0.52, 0.51, 0.55, 0.50], "ULS": [0.53, 0.53, 0.52, 0.57, 0.54]}
+    compared = compare_methods(scores_of(values), "accuracy", overlap=1 / 4)
+    differences = np.subtract(values["ULS"], values["NoLS"])
+    t = differences.mean() / (differences.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4))
+    assert compared.loc["ULS", "p"] == pytest.approx(2 * scipy.stats.t.sf(t, df=4))
+    assert compared.loc["ULS", "p"] > compare_methods(scores_of(values), "accuracy").loc["ULS", "p"]
+
+
+def test_pairs_are_matched_by_seed_and_not_by_order():
+    scores = scores_of({"NoLS": [0.1, 0.2, 0.3], "ULS": [0.2, 0.3, 0.5]})
+    shuffled = scores.sample(frac=1, random_state=3)
+    ordered = compare_methods(scores, "accuracy").loc["ULS", "p"]
+    assert compare_methods(shuffled, "accuracy").loc["ULS", "p"] == pytest.approx(ordered)
+
+
+def test_methods_with_other_seeds_are_an_error():
+    with pytest.raises(ValueError, match="Every method must have the same seed"):
+        compare_methods(scores_of({"NoLS": [0.1, 0.2], "ULS": [0.2]}), "accuracy")
+
+
+@pytest.mark.parametrize("values", [[0.4], [0.4, 0.4, 0.4]])
+def test_where_there_is_no_spread_there_is_no_p(values):
+    compared = compare_methods(scores_of({"NoLS": [0.3] * len(values), "ULS": values}), "accuracy")
+    assert compared["p"].isna().all()
+
+
+def test_a_printed_comparison_stars_what_differs():
+    values = {"NoLS": [0.50, 0.51, 0.52], "ULS": [0.60, 0.612, 0.618], "CLS": [0.49, 0.53, 0.51]}
+    lines = format_comparison(scores_of(values), {"accuracy": ("accuracy, %", 100, 1)}).splitlines()
+    assert lines[0].split() == ["accuracy,", "%"]
+    assert lines[1].split() == ["NoLS", "51.0", "±", "1.0"]
+    assert lines[2].split() == ["ULS", "61.0", "±", "0.9*"]
+    assert "*" not in lines[3]
+
+
+def test_the_sentence_says_noise_difference_or_too_few():
+    noise = compare_methods(scores_of({"NoLS": [0.5, 0.52, 0.51], "ULS": [0.51, 0.5, 0.52]}), "accuracy")
+    assert "within noise" in describe_difference(noise, "accuracy")
+    clear = compare_methods(scores_of({"NoLS": [0.5, 0.52, 0.51], "ULS": [0.6, 0.62, 0.615]}), "accuracy")
+    assert "beyond noise for ULS +0.1" in describe_difference(clear, "accuracy")
+    one = compare_methods(scores_of({"NoLS": [0.5], "ULS": [0.6]}), "accuracy")
+    assert "say nothing" in describe_difference(one, "accuracy")
+
+
+def test_ours_stand_beside_the_papers_in_its_order():
+    results = pd.concat([results_of("tec", ULS=0.02), results_of("isear")])
+    table = compare_with_paper(results, REPORTS["table2"])
+    assert table["row"].tolist() == ["isear"] * 3 + ["tec"] * 3
+    assert table["method"].tolist() == [*METHODS, *METHODS]
+    uls = table.query("row == 'tec' and method == 'ULS'").iloc[0]
+    assert uls["n"] == 5
+    assert uls["mean"] == pytest.approx(62, abs=0.2)
+    assert uls["difference"] == pytest.approx(2, abs=0.2)
+    assert uls["p"] < 0.05
+    stated = paper.TABLE2.query("row == 'tec' and method == 'ULS'").iloc[0]
+    assert (uls["paper_mean"], uls["paper_std"]) == (stated["mean"], stated["std"]) == (51.84, 3.31)
+
+
+def test_table3_counts_classes_and_pools_samples():
+    three = [results_of("cbet", "anger+fear+joy"), results_of("cbet", "love+fear+joy").assign(sample=1)]
+    results = pd.concat([*three, results_of("cbet", "anger+fear+joy+love+guilt")])
+    table = compare_with_paper(results, REPORTS["table3"])
+    assert table["row"].tolist() == ["3 classes"] * 3 + ["5 classes"] * 3
+    assert table["n"].tolist() == [10] * 3 + [5] * 3
+    assert table["paper_mean"].tolist() == paper.TABLE3["mean"].tolist()[:6]
+
+
+def test_a_report_says_what_it_stands_on():
+    text = format_report(results_of("cbet", SEMLS=0.03), REPORTS["table2"])
+    assert "| cbet | SEMLS | 5 | 63" in text
+    assert "cbet: macro F1 differs from NoLS beyond noise for SEMLS +3" in text
+    assert "54% of the whole file" in text
+    assert "thankfulness by gratitude" in text
+    assert "15 runs, 0.1 hours" in text
+    without = format_report(results_of("goemotions"), REPORTS["goemotions"])
+    assert "the paper's" not in without.split("\n\n")[1]
+
+
+def test_the_papers_tables_have_every_cell():
+    assert [len(table) for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)] == [14, 9, 9]
+    assert paper.TABLE2["mean"].max() == 59.06
+    assert paper.TABLE1.set_index(["row", "method"]).loc[("cifar100, ResNet-34", "CLS"), "mean"] == 72.813
