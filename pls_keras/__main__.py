@@ -1,6 +1,7 @@
 """The command line: `python -m pls_keras …`."""
 
 import argparse
+import math
 import os
 import pathlib
 import sys
@@ -15,9 +16,10 @@ def main(arguments=None):
         options.run(options)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, FileNotFoundError, KeyError) as error:
+    except (ValueError, OSError, ImportError, KeyError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
-        sys.exit(f"pls_keras {options.command}: {message}")
+        print(f"pls_keras {options.command}: error: {message}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _parser():
@@ -46,8 +48,8 @@ def _add_demo(commands):
     demo.add_argument("--epochs", type=_positive, help="epochs a run (digits 15, CIFAR 8)")
     demo.add_argument("--images", type=_positive, help="training images (digits 300, CIFAR 10,000)")
     demo.add_argument("--width", type=_positive, help="channels of the first stage (16)")
-    demo.add_argument("--smoothing-ratio", type=float, help="ε, the mass taken off (0.1)")
-    demo.add_argument("--learning-rate", type=float, help="constant learning rate (0.1)")
+    demo.add_argument("--smoothing-ratio", type=_ratio, help="ε, the mass taken off, in [0, 1) (0.1)")
+    demo.add_argument("--learning-rate", type=_positive_number, help="constant learning rate (0.1)")
     demo.add_argument("--out", default="pls-demo", help="folder to write to (pls-demo)")
     demo.set_defaults(run=_run_demo)
 
@@ -90,7 +92,7 @@ def _add_theta(commands):
 
     plot = actions.add_parser("plot", help="draw a theta as a heat map")
     plot.add_argument("theta", help="file or name, such as cifar100-semls")
-    plot.add_argument("--out", required=True, help="picture to write: .png, .pdf or .svg")
+    plot.add_argument("--out", required=True, type=_picture, help="picture to write: .png, .pdf or .svg")
     plot.set_defaults(run=_plot_theta)
 
     labels = argparse.ArgumentParser(add_help=False)
@@ -115,7 +117,9 @@ def _add_theta(commands):
         "semantic", parents=[labels, out], help="build SEMLS: shares by word vectors"
     )
     semantic.add_argument("--vectors", required=True, help="GloVe or word2vec file, or gensim name")
-    semantic.add_argument("--power", type=float, default=1.0, help="of the distance (1, the paper's)")
+    semantic.add_argument(
+        "--power", type=_positive_number, default=1.0, help="of the distance (1, the paper's)"
+    )
     semantic.add_argument("--top-k", type=_positive, help="keep only the nearest classes")
     semantic.add_argument("--replace", type=_pair, action="append", default=[], metavar="WORD=STAND-IN")
     semantic.set_defaults(run=_build_semantic)
@@ -177,10 +181,16 @@ def _build_cluster(options):
 
     from pls_keras.builders import cluster_theta
 
-    table = pd.read_csv(options.clusters, dtype=str)
+    table = pd.read_csv(options.clusters, dtype=str, keep_default_na=False)
     if not {"label", "cluster"} <= set(table.columns):
         raise ValueError(
             f"{options.clusters} needs columns label and cluster. Received: {list(table.columns)}"
+        )
+    wrong = table[table["label"].duplicated() | (table[["label", "cluster"]] == "").any(axis=1)]
+    if len(wrong):
+        raise ValueError(
+            f"{options.clusters} must name each label once, and its cluster. Received: "
+            f"{wrong[['label', 'cluster']].to_numpy().tolist()[:5]}"
         )
     clusters = dict(zip(table["label"], table["cluster"], strict=True))
     _save(cluster_theta(clusters, options.include_true), options.out)
@@ -206,6 +216,9 @@ def _build_cooccurrence(options):
     from pls_keras.builders import cooccurrence_theta
 
     table = pd.read_csv(options.indicator)
+    text = list(table.select_dtypes(exclude="number").columns)
+    if text:
+        raise ValueError(f"{options.indicator} must hold 0 and 1. Received text in the columns {text}")
     theta = cooccurrence_theta(table.to_numpy(), table.columns, pseudocount=options.pseudocount)
     _save(theta, options.out)
 
@@ -253,14 +266,40 @@ def _labels(text):
     path = pathlib.Path(text)
     if path.is_file():
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [label.strip() for label in text.split(",")]
+    labels = [label.strip() for label in text.split(",")]
+    if len(labels) < 2 or not all(labels):
+        raise ValueError(
+            "--labels must be a file with one label a line, or two labels or more with commas "
+            f"between. Received: {text!r}, which is no file"
+        )
+    return labels
 
 
 def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+    return _number(text, int, "must be a whole number, at least 1", lambda value: value >= 1)
+
+
+def _positive_number(text):
+    return _number(text, float, "must be a positive number", lambda value: 0 < value < math.inf)
+
+
+def _ratio(text):
+    return _number(text, float, "must lie in [0, 1)", lambda value: 0 <= value < 1)
+
+
+def _number(text, kind, rule, holds):
+    try:
+        if holds(value := kind(text)):
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{rule}, not {text!r}")
+
+
+def _picture(text):
+    if not pathlib.Path(text).suffix:
+        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, not {text!r}")
+    return text
 
 
 def _pair(text):

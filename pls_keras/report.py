@@ -168,7 +168,8 @@ def compare_with_paper(results, report):
     Returns:
         `DataFrame` with a row for each row of the paper's table and method: `n`, `mean` and `std` of
         macro F1 in percent, `paper_mean`, `paper_std`, `difference` from NoLS over the same folds or
-        seeds, its `p`, and the means of `ece` in percent and `nll`.
+        seeds, its `p`, and the means of `ece` in percent and `nll`. Folds or seeds that some method
+        has not finished do not count.
     """
     runs = results.pivot(
         index=["key", "dataset", "classes", "method", *report.pairs], columns="metric", values="value"
@@ -180,6 +181,8 @@ def compare_with_paper(results, report):
     parts = []
     for row in sorted(runs["row"].unique(), key=_paper_order(report)):
         here = runs[runs["row"] == row].sort_values("method", key=lambda m: m.map(order.index))
+        finished = here.groupby(list(report.pairs))["method"].transform("size")
+        here = here[finished == here["method"].nunique()]
         compared = compare_methods(here, "macro_f1", pairs=list(report.pairs), overlap=report.overlap)
         means = here.groupby("method")[["ece", "nll"]].mean()
         parts.append(compared.join(means).rename_axis("method").reset_index().assign(row=row))
@@ -221,7 +224,7 @@ def format_report(results, report):
     for row in table["row"].unique():
         compared = table[table["row"] == row].set_index("method")
         lines.append(f"- {row}: {describe_difference(compared, 'macro F1', report.unit)}")
-    return "\n".join([*lines, "", *_notes(results)])
+    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(results))])
 
 
 def _markdown(table):

@@ -1,5 +1,7 @@
 """The thetas that come with the package: what each is built from."""
 
+import warnings
+
 from pls_keras import labels
 from pls_keras.builders import cluster_theta, semantic_theta
 
@@ -40,7 +42,9 @@ def build_shipped_thetas(vectors):
     Returns:
         Dict from name to `Theta`.
     """
-    thetas = {name: cluster_theta(clusters) for name, clusters in CLUSTERS.items()}
+    with warnings.catch_warnings():  # "disgust" is alone in Ekman's group of GoEmotions
+        warnings.simplefilter("ignore", UserWarning)
+        thetas = {name: cluster_theta(clusters) for name, clusters in CLUSTERS.items()}
     for name, names in SEMANTIC.items():
         words = {word for label in names for word in label.split("_")}
         replace = {

@@ -317,6 +317,7 @@ class Theta:
 
         Raises:
             FileNotFoundError: if it is neither.
+            ValueError: if the file holds something else.
         """
         file = SHIPPED / f"{path}.json" if str(path) in cls.shipped() else pathlib.Path(path)
         if not file.is_file():
@@ -324,7 +325,10 @@ class Theta:
                 f"No file {str(path)!r}, and no theta of this name comes with the package. "
                 f"These do: {', '.join(cls.shipped())}"
             )
-        return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
+        try:
+            return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} is not a file that Theta.save wrote: {error}") from error
 
     @staticmethod
     def shipped():

@@ -87,7 +87,7 @@ def test_where_tfds_cannot_work_the_error_says_what_to_do(tmp_path):
     pytest.importorskip("tensorflow_datasets")
     no_folder = tmp_path / "file"
     no_folder.touch()
-    with pytest.raises(RuntimeError, match="Set TFDS_DATA_DIR, or data_dir"):
+    with pytest.raises(FileNotFoundError, match="Set TFDS_DATA_DIR, or data_dir"):
         load_cifar("cifar10", data_dir=no_folder, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache" / "cifar10").exists()
 

@@ -131,7 +131,7 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
     Raises:
         ValueError: if `name` is another.
         ImportError: if the images are not stored yet and tensorflow-datasets is not installed.
-        RuntimeError: if TFDS neither finds nor downloads the images.
+        FileNotFoundError: if TFDS neither finds nor downloads the images.
 
     Reference:
         Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
@@ -169,7 +169,7 @@ def _read_cifar(name, data_dir):
             name, split=["train", "test"], batch_size=-1, with_info=True, data_dir=data_dir
         )
     except Exception as error:  # a failed download has as many exceptions as there are causes
-        raise RuntimeError(
+        raise FileNotFoundError(
             f"TFDS could neither find nor download {name}. Set TFDS_DATA_DIR, or data_dir, to a "
             f"folder of prepared datasets that holds {name}/, or connect to the network and try "
             f"again. Cause: {type(error).__name__}: {error}"

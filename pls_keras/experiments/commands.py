@@ -1,6 +1,5 @@
 """The commands `run` and `report`."""
 
-import argparse
 import pathlib
 
 SWEEP_NAMES = ("table2", "table3", "goemotions")
@@ -22,6 +21,7 @@ def add_run(commands):
     run.add_argument("--engine", choices=["joblib", "ray"], default="joblib", help="(joblib)")
     run.add_argument("--store", default="pls-runs", help="folder of finished runs (pls-runs)")
     run.add_argument("--vectors", help="GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)")
+    run.add_argument("--skip", type=pathlib.Path, help="folder of kept results: leave out what it holds")
     run.set_defaults(run=_run)
 
 
@@ -29,8 +29,12 @@ def _run(options):
     from pls_keras.experiments.runner import run_sweep
     from pls_keras.experiments.store import RunStore
 
+    runs = _sweep(options)
+    if options.skip:
+        kept = set(_read(options.skip / f"{options.sweep}.csv")["key"])
+        runs = [run for run in runs if run.key not in kept]
     run_sweep(
-        _sweep(options),
+        runs,
         RunStore(options.store),
         workers=options.workers,
         engine=options.engine,
@@ -62,7 +66,7 @@ def _report(options):
     from pls_keras.report import REPORTS, format_report
 
     csv = options.results / f"{options.sweep}.csv"
-    parts = [pd.read_csv(csv, keep_default_na=False, na_values=[""])] if csv.is_file() else []
+    parts = [_read(csv)] if csv.is_file() else []
     if options.store:
         parts.append(RunStore(options.store).results(_sweep(options)))
     results = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -71,18 +75,24 @@ def _report(options):
             f"No results: neither {csv} nor a store with finished runs of {options.sweep}. Train them "
             f"with: python -m pls_keras run {options.sweep}, then add --store pls-runs"
         )
-    results = results.drop_duplicates(["key", "metric"], keep="last")
+    results = results.drop_duplicates(["key", "metric"], keep="last").fillna({"classes": ""})
     if options.store:
         options.results.mkdir(parents=True, exist_ok=True)
         results.to_csv(csv, index=False)
     results = results[results["scale"] == options.scale]
-    text = format_report(results.fillna({"classes": ""}), REPORTS[options.sweep])
+    text = format_report(results, REPORTS[options.sweep])
     print(text)
     if options.store:
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
 
 
-def _sweep(options: argparse.Namespace):
+def _read(csv):
+    import pandas as pd
+
+    return pd.read_csv(csv, dtype={"classes": str})
+
+
+def _sweep(options):
     from pls_keras.experiments.specs import SWEEPS
 
     fields = {"vectors": options.vectors} if options.vectors else {}

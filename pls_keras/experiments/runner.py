@@ -21,7 +21,7 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
         store: `RunStore`.
         workers: runs at a time, each in a process of its own.
         engine: "joblib" for processes of this machine, or "ray" for a Ray cluster: the one that
-            `RAY_ADDRESS` names, else a local one. Ray is an extra: `pip install "ray[default]"`.
+            `RAY_ADDRESS` names, else a local one. Ray is an extra: `pip install ray`.
         threads: threads a worker. Sums of floats depend on it, and so do scores, slightly; more
             workers do not change them.
 
@@ -35,24 +35,36 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
             f"engine={engine!r}, workers={workers}, threads={threads}"
         )
     todo = [run for run in runs if run not in store]
-    tasks = (joblib.delayed(execute)(run, threads, os.getpid()) for run in todo)
-    bar = tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0)
-    with bar, joblib.parallel_config(backend=_backend(engine), n_jobs=workers):
-        for run, history, result in joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks):
+    finish = {"joblib": _finish_with_joblib, "ray": _finish_with_ray}[engine]
+    with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
+        for run, history, result in finish(todo, workers, threads):
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
 
 
-def _backend(engine):
-    if engine == "joblib":
-        return "loky"
+def _finish_with_joblib(runs, workers, threads):
+    """Yield the results of runs as they end, from processes of this machine."""
+    parallel = joblib.Parallel(
+        n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1
+    )
+    yield from parallel(joblib.delayed(execute)(run, threads, os.getpid()) for run in runs)
+
+
+def _finish_with_ray(runs, workers, threads):
+    """The same from a Ray cluster, or from a local one of as many processors as needed."""
     try:
-        from ray.util.joblib import register_ray
+        import ray
     except ImportError as error:
-        raise ImportError('engine="ray" needs Ray: pip install "ray[default]"') from error
-    register_ray()
-    return "ray"
+        raise ImportError('engine="ray" needs Ray: pip install ray') from error
+    if not ray.is_initialized():
+        cluster = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers * threads}
+        ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False, **cluster)
+    task = ray.remote(num_cpus=threads)(execute)
+    pending = [task.remote(run, threads) for run in runs]
+    while pending:
+        finished, pending = ray.wait(pending)
+        yield ray.get(finished[0])
 
 
 def execute(run, threads=1, owner=None):

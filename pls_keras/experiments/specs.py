@@ -45,8 +45,8 @@ class Run:
     def record(self):
         """The run as plain data: its kind and its fields; files by their names alone."""
         fields = dataclasses.asdict(self)
-        if fields.get("vectors"):
-            fields["vectors"] = pathlib.Path(self.vectors).stem
+        if "vectors" in fields:
+            fields["vectors"] = pathlib.Path(self.vectors).stem if self.vectors else "random"
         return {"kind": type(self).__name__, **fields}
 
     @property

@@ -1,0 +1,176 @@
+"""The command line."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pls_keras import Theta, cluster_theta, cooccurrence_theta, uniform_theta
+from pls_keras.__main__ import main
+from pls_keras.experiments.specs import table2
+from pls_keras.experiments.store import RunStore
+
+
+@pytest.mark.parametrize("command", ["", "demo", "theta", "theta semantic", "run", "report", "bench"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    assert "usage: pls_keras" in capsys.readouterr().out
+
+
+def test_the_package_runs_as_a_module():
+    answer = subprocess.run(
+        [sys.executable, "-m", "pls_keras", "--help"], capture_output=True, text=True, check=True
+    )
+    assert all(name in answer.stdout for name in ("demo", "theta", "run", "report", "bench"))
+
+
+def test_theta_list_names_what_is_shipped(capsys):
+    main(["theta", "list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == Theta.shipped()
+
+
+def test_theta_show_prints_the_nearest_classes_of_a_label(capsys):
+    main(["theta", "show", "cifar10-semls", "--label", "cat", "-n", "2"])
+    output = capsys.readouterr().out
+    nearest = Theta.load("cifar10-semls").neighbours("cat", 2)
+    assert all(name in output for name in nearest.index)
+    assert "glove" in output
+
+
+def test_theta_plot_writes_a_picture(tmp_path):
+    main(["theta", "plot", "cifar10-cls", "--out", str(tmp_path / "theta.png")])
+    assert (tmp_path / "theta.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_theta_uniform_takes_labels_from_the_line_or_from_a_file(tmp_path):
+    (tmp_path / "labels.txt").write_text("cat\ndog\n\ncar\n")
+    for labels in ("cat, dog,car", str(tmp_path / "labels.txt")):
+        main(["theta", "uniform", "--labels", labels, "--without-true", "--out", str(tmp_path / "t.json")])
+        built = Theta.load(tmp_path / "t.json")
+        np.testing.assert_array_equal(built, uniform_theta(["cat", "dog", "car"], include_true=False))
+        assert built.labels == ("cat", "dog", "car")
+
+
+def test_theta_cluster_reads_a_table(tmp_path):
+    clusters = {"cat": "animal", "car": "vehicle", "dog": "animal", "bus": "vehicle"}
+    pd.DataFrame(clusters.items(), columns=["label", "cluster"]).to_csv(tmp_path / "c.csv", index=False)
+    main(["theta", "cluster", str(tmp_path / "c.csv"), "--out", str(tmp_path / "t.json")])
+    np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), cluster_theta(clusters))
+
+
+def test_theta_semantic_reads_vectors_and_stand_ins(tmp_path):
+    (tmp_path / "v.txt").write_text("cat 0 0\ndog 1 0\ncar 0 4\n")
+    arguments = ["--labels", "cat,puppy,car", "--vectors", str(tmp_path / "v.txt"), "--power", "2"]
+    out = tmp_path / "t.json"
+    main(["theta", "semantic", *arguments, "--replace", "puppy=dog", "--out", str(out)])
+    built = Theta.load(out)
+    assert built.row("cat").to_dict() == pytest.approx({"cat": 0, "puppy": 16 / 17, "car": 1 / 17})
+    assert json.loads(out.read_text())["provenance"]["replace"] == {"puppy": "dog"}
+
+
+def test_theta_cooccurrence_reads_a_table_of_zeros_and_ones(tmp_path):
+    table = pd.DataFrame({"joy": [1, 1, 0], "love": [1, 0, 1], "fear": [0, 1, 1]})
+    table.to_csv(tmp_path / "i.csv", index=False)
+    main(["theta", "cooccurrence", str(tmp_path / "i.csv"), "--out", str(tmp_path / "t.json")])
+    np.testing.assert_array_equal(
+        Theta.load(tmp_path / "t.json"), cooccurrence_theta(table.to_numpy(), table.columns)
+    )
+
+
+@pytest.mark.realdata
+def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
+    vectors = data_root / "glove" / "glove.6B.50d.subset.txt"
+    main(["theta", "ship", "--vectors", str(vectors), "--name", "glove.6B.50d", "--out", str(tmp_path)])
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == Theta.shipped()
+    for name in Theta.shipped():
+        built = Theta.load(tmp_path / f"{name}.json")
+        np.testing.assert_allclose(built, Theta.load(name), atol=1e-12)
+        assert built.provenance == Theta.load(name).provenance
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["theta", "show", "no-such-theta"], "no theta of this name"),
+        (["theta", "show", "cifar10-semls", "--label", "unicorn"], "No label 'unicorn'"),
+        (["theta", "semantic", "--labels", "a,b", "--vectors", "none.txt", "--out", "t.json"], "No file"),
+        (["demo", "--images", "100000"], "1197 training images"),
+        (["demo", "--smoothing-ratio", "1.5"], "smoothing-ratio"),
+        (["report", "table2", "--results", "nowhere"], "pls_keras run table2"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_that_says_what_to_do(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path))
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"pls_keras {arguments[0]}: error: ")
+    assert message in last
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--epochs", "0"],
+        ["demo", "--dataset", "mnist"],
+        ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "ab", "--out", "t"],
+        ["run", "table9"],
+        ["run", "table2", "--workers", "two"],
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_demo_prints_a_table_and_writes_figures(tmp_path, capsys):
+    main(
+        ["demo", "--seeds", "2", "--epochs", "1", "--images", "64", "--width", "16", "--out", str(tmp_path)]
+    )
+    output = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in output.splitlines() if "±" in line}
+    assert {"NoLS", "ULS", "CLS", "SEMLS"} <= set(rows)
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    mean = 100 * scores[scores["method"] == "CLS"]["accuracy"].mean()
+    assert rows["CLS"].split()[1] == f"{mean:.2f}"
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert len(curves) == 8
+    assert (curves["grad_norm"] > 0).all()
+    for name in ("theta", "gradient_norm", "generalization_error"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, capsys):
+    store = RunStore(tmp_path / "store")
+    runs = table2("smoke")
+    for i, run in enumerate(runs):
+        scores = {"macro_f1": 0.5 + 0.01 * i, "ece": 0.1, "nll": 1.0, "fraction": 1.0}
+        where = {"seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"}
+        if i < len(runs) - 1:
+            store.write(run, pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
+    arguments = ["report", "table2", "--scale", "smoke", "--results", str(tmp_path / "results")]
+    main([*arguments, "--store", str(tmp_path / "store")])
+    assert "| sample | SEMLS | 1 | 52.00 |" in capsys.readouterr().out  # the other fold lacks a run
+    store.write(runs[-1], pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
+    main([*arguments, "--store", str(tmp_path / "store")])
+    printed = capsys.readouterr().out
+    assert (tmp_path / "results" / "table2.md").read_text() == printed
+    rows = pd.read_csv(tmp_path / "results" / "table2.csv")
+    assert len(rows) == 4 * len(runs)
+    main(arguments)
+    assert capsys.readouterr().out == printed
