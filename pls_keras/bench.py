@@ -29,7 +29,7 @@ class _Ticks(keras.callbacks.Callback):
             self.seconds.append(time.perf_counter() - self._start)
 
 
-def bench_gradient_norm(rounds=5, images=1024, width=16):
+def bench_gradient_norm(rounds=15, images=512, width=16):
     """Epoch time of ResNet-18 with `GradientNorm` over the time without.
 
     Args:

@@ -96,7 +96,7 @@ def test_a_damaged_file_is_an_error_and_stays_where_it_is(
 
 def test_a_file_of_cbet_with_other_columns_is_an_error(offline_home):
     (offline_home / "CBET.csv").write_text("id,text,joy\n1,what a day,1\n")
-    with pytest.raises(ValueError, match="must have rows of the columns"):
+    with pytest.raises(ValueError, match="must have rows with the columns"):
         load_text("cbet")
 
 

@@ -18,7 +18,7 @@ from pls_keras.labels import CBET_LABELS
 
 
 def small_run(method="SEMLS", **fields):
-    small = {"blocks": (1,), "width": 4, "epochs": 1, "train_images": 64, "batch_size": 32}
+    small = {"model": "ResNet8", "width": 4, "epochs": 1, "train_images": 64, "batch_size": 32}
     return ImageRun(dataset="digits", method=method, scale="smoke", **small | fields)
 
 

@@ -173,11 +173,11 @@ def _load_isear():
 
 
 def _load_cbet():
-    columns = ["id", "text", *names.CBET_LABELS]
+    columns = {"text", *names.CBET_LABELS}  # in any order
     rows = list(csv.DictReader(io.StringIO(_fetch(CBET))))
-    if not rows or list(rows[0]) != columns:
+    if not rows or not columns <= set(rows[0]):
         raise ValueError(
-            f"{_path(CBET)} must have rows of the columns {columns}. "
+            f"{_path(CBET)} must have rows with the columns {sorted(columns)}. "
             f"Received: {list(rows[0]) if rows else 'no rows'}"
         )
     dataset = _multiple(

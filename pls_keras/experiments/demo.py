@@ -18,7 +18,7 @@ DEMOS = {
     "digits": ImageRun(
         dataset="digits",
         method="NoLS",
-        blocks=(1, 1, 1),
+        model="ResNet8",
         width=16,
         batch_size=64,
         epochs=15,

@@ -1,6 +1,8 @@
-"""One run: a spec in, its curves and scores out."""
+"""One run on images: a spec in, its curves and scores out."""
 
+import contextlib
 import dataclasses
+import functools
 import time
 
 import keras
@@ -10,9 +12,17 @@ from sklearn.model_selection import train_test_split
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, with_preprocessing
+from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
+
+BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
+EVAL_BATCH = 256
+
+
+_load_digits = functools.cache(load_digits)
+_load_cifar = functools.lru_cache(maxsize=1)(load_cifar)  # a worker meets the same images many times
 
 
 def load_images(run):
@@ -23,34 +33,67 @@ def load_images(run):
     Raises:
         ValueError: if the run asks for more training images than there are.
     """
-    images = load_digits(size=16) if run.dataset == "digits" else load_cifar(run.dataset)
-    if run.train_images is None or run.train_images == len(images.y_train):
-        return images
-    if run.train_images > len(images.y_train):
+    images = _load_digits(size=16) if run.dataset == "digits" else _load_cifar(run.dataset)
+    if run.train_images is not None and run.train_images > len(images.y_train):
         raise ValueError(
             f"{run.dataset} has {len(images.y_train)} training images. Received: "
             f"train_images={run.train_images}"
         )
-    kept, _ = train_test_split(
-        np.arange(len(images.y_train)),
-        train_size=run.train_images,
-        stratify=images.y_train,
-        random_state=0,
-    )
+    x, y = cut(images.x_train, images.y_train, run.train_images)
+    return dataclasses.replace(images, x_train=x, y_train=y)
+
+
+def cut(x, y, size):
+    """At most `size` samples, None for all, the classes in equal shares; always the same ones."""
+    if size is None or size >= len(y):
+        return x, y
+    kept, _ = train_test_split(np.arange(len(y)), train_size=size, stratify=y, random_state=0)
     kept.sort()
-    return dataclasses.replace(images, x_train=images.x_train[kept], y_train=images.y_train[kept])
+    return x[kept], y[kept]
+
+
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches in an order that the seed and the epoch decide alone, so that a run can be resumed.
+
+    Args:
+        x: samples of shape (n, …).
+        y: targets of shape (n, …).
+        batch_size: samples a batch.
+        seed: seed of the orders.
+        epoch: the epoch to begin with.
+    """
+
+    def __init__(self, x, y, batch_size, *, seed, epoch=0):
+        super().__init__()
+        self.x, self.y, self.batch_size, self.seed, self.epoch = x, y, batch_size, seed, epoch
+        self._shuffle()
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self):
+        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.y))
+
+    def __len__(self):
+        return -(-len(self.y) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.x[rows], self.y[rows]
 
 
 def build_image_model(run, images):
     """The compiled model of a run, for raw uint8 images."""
     keras.utils.set_random_seed(run.seed)
-    backbone = ResNet(
-        run.blocks,
-        input_shape=images.input_shape,
-        classes=images.classes,
-        width=run.width,
-        weight_decay=run.weight_decay,
-    )
+    with dtype_policy(run.precision):
+        backbone = ResNet(
+            BLOCKS[run.model],
+            input_shape=images.input_shape,
+            classes=images.classes,
+            width=run.width,
+            weight_decay=run.weight_decay,
+        )
     model = with_preprocessing(
         backbone,
         images,
@@ -58,8 +101,15 @@ def build_image_model(run, images):
         horizontal_flip=run.dataset != "digits",
         seed=run.seed,
     )
+    learning_rate = run.learning_rate
+    if run.drops:
+        steps = -(-len(images.y_train) // run.batch_size)
+        learning_rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [drop * steps for drop in run.drops],
+            [run.learning_rate / 10**i for i in range(len(run.drops) + 1)],
+        )
     model.compile(
-        optimizer=keras.optimizers.SGD(run.learning_rate, momentum=run.momentum, nesterov=True),
+        optimizer=keras.optimizers.SGD(learning_rate, momentum=run.momentum, nesterov=True),
         loss=PreferentialSmoothingLoss(run.theta(images), run.method_smoothing_ratio),
         metrics=[
             "accuracy",
@@ -70,44 +120,84 @@ def build_image_model(run, images):
     return model
 
 
-def train_on_images(run, images=None, callbacks=()):
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Keras's global dtype policy for a while."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def train_on_images(run, images=None, callbacks=(), folder=None):
     """Train one model and test it.
 
     Args:
         run: `ImageRun`.
         images: `ImageDataset`; None for `load_images(run)`.
         callbacks: further Keras callbacks.
+        folder: where each epoch leaves a checkpoint. A call that finds one goes on from there, and
+            ends with the curves and scores of a run that was never stopped. None for no checkpoint.
 
     Returns:
         Pair of the curves, a `DataFrame` with a row an epoch, and the scores on the test images, a
-        dict: `accuracy`, `ece`, `nll`, and over the epochs the mean `grad_norm`, and of the last
-        epoch the `generalization_error`.
+        dict: `accuracy`, `ece`, `nll`; the mean of `grad_norm` over the epochs; the
+        `generalization_error` of the tested weights, and their `epoch`; and the `seconds` and the
+        `images_per_second` of training. With `keep_best`, the curves hold validation scores and
+        nothing of the test images; else they hold `generalization_error` and test scores of each
+        epoch.
     """
     images = load_images(run) if images is None else images
     model = build_image_model(run, images)
-    # One pass over the test images in each epoch: they take the place of validation data, and
-    # nothing is chosen by them.
-    error = GeneralizationError((images.x_train, images.y_train))
-    start = time.perf_counter()
-    history = model.fit(
-        images.x_train,
-        images.y_train,
-        batch_size=run.batch_size,
-        epochs=run.epochs,
-        verbose=0,
-        validation_data=(images.x_test, images.y_test),
-        validation_batch_size=256,
-        callbacks=[GradientNorm(), error, *callbacks],
+    train = cut(images.x_train, images.y_train, run.eval_images)
+    checkpoint = EpochCheckpoint(folder, model, monitor="val_nll" if run.keep_best else None)
+    batches = ShuffledBatches(
+        images.x_train, images.y_train, run.batch_size, seed=run.seed, epoch=checkpoint.epoch
     )
-    curves = pd.DataFrame(history.history)
-    curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
-    last = curves.iloc[-1]
+    if run.keep_best:
+        held_out, measures = (images.x_val, images.y_val), [GradientNorm()]
+    else:
+        # One pass over test images in each epoch, in place of validation: nothing is chosen by them.
+        held_out, measures = (images.x_test, images.y_test), [GradientNorm(), GeneralizationError(train)]
+    timer = _TrainingTime()
+    model.fit(
+        batches,
+        epochs=run.epochs,
+        initial_epoch=checkpoint.epoch,
+        shuffle=False,  # the batches shuffle themselves
+        verbose=0,
+        validation_data=cut(*held_out, run.eval_images),
+        validation_batch_size=EVAL_BATCH,
+        callbacks=[timer, *measures, checkpoint, *callbacks],
+    )
+    curves = checkpoint.curves
+    epoch = checkpoint.restore_best()
+    tested = model.evaluate(
+        images.x_test, images.y_test, batch_size=EVAL_BATCH, verbose=0, return_dict=True
+    )
+    trained = model.evaluate(*train, batch_size=EVAL_BATCH, verbose=0, return_dict=True)
+    seconds = curves["seconds"].iloc[1:].median() if len(curves) > 1 else curves["seconds"].iloc[0]
     scores = {
-        "accuracy": last["val_accuracy"],
-        "ece": last["val_ece"],
-        "nll": last["val_nll"],
-        "grad_norm": curves["grad_norm"].mean(),
-        "generalization_error": last["generalization_error"],
-        "seconds": time.perf_counter() - start,
+        **{name: float(tested[name]) for name in ("accuracy", "ece", "nll")},
+        "grad_norm": float(curves["grad_norm"].mean()),
+        "generalization_error": abs(trained["accuracy"] - tested["accuracy"]),
+        "epoch": epoch,
+        "images_per_second": len(images.y_train) / float(seconds),
     }
+    checkpoint.delete()
     return curves, scores
+
+
+class _TrainingTime(keras.callbacks.Callback):
+    """Adds to `logs` the seconds that the steps of each epoch took, without the evaluation."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_test_begin(self, logs=None):
+        self._end = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = self._end - self._start

@@ -1,5 +1,6 @@
 """Runs a sweep: what is not yet in the store, on one process, several, or a Ray cluster."""
 
+import functools
 import os
 import threading
 import time
@@ -8,13 +9,15 @@ import joblib
 from tqdm.auto import tqdm
 
 ENGINES = ("joblib", "ray")
+UNFINISHED = ".unfinished"  # in the store: a folder for the checkpoints of each run that is not done
 
 
 def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
     """Train all runs that the store lacks, and store each when it ends.
 
     The workers train and this process stores, so that the store may lie where only this process can
-    write. Stop it at any moment: what is stored stays, and the next call goes on from there.
+    write. Stop it at any moment: what is stored stays, and the next call goes on from there,
+    a run on images from its last whole epoch.
 
     Args:
         runs: list of `Run`.
@@ -36,22 +39,23 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
         )
     todo = [run for run in runs if run not in store]
     finish = {"joblib": _finish_with_joblib, "ray": _finish_with_ray}[engine]
+    unfinished = str(store.folder.absolute() / UNFINISHED)
     with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
-        for run, history, result in finish(todo, workers, threads):
+        for run, history, result in finish(todo, workers, threads, unfinished):
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
 
 
-def _finish_with_joblib(runs, workers, threads):
+def _finish_with_joblib(runs, workers, threads, unfinished):
     """Yield the results of runs as they end, from processes of this machine."""
     parallel = joblib.Parallel(
         n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1
     )
-    yield from parallel(joblib.delayed(execute)(run, threads, os.getpid()) for run in runs)
+    yield from parallel(joblib.delayed(execute)(run, threads, unfinished, os.getpid()) for run in runs)
 
 
-def _finish_with_ray(runs, workers, threads):
+def _finish_with_ray(runs, workers, threads, unfinished):
     """The same from a Ray cluster, or from a local one of as many processors as needed."""
     try:
         import ray
@@ -61,18 +65,19 @@ def _finish_with_ray(runs, workers, threads):
         cluster = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers * threads}
         ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False, **cluster)
     task = ray.remote(num_cpus=threads)(execute)
-    pending = [task.remote(run, threads) for run in runs]
+    pending = [task.remote(run, threads, unfinished) for run in runs]
     while pending:
         finished, pending = ray.wait(pending)
         yield ray.get(finished[0])
 
 
-def execute(run, threads=1, owner=None):
+def execute(run, threads=1, unfinished=None, owner=None):
     """Train one run in this process.
 
     Args:
         run: a `Run`.
         threads: threads to use, if the backend has not started yet.
+        unfinished: folder for checkpoints of runs on images, which go on from there; None for none.
         owner: id of the process that asked. If this one is its child, it ends with it.
 
     Returns:
@@ -87,7 +92,10 @@ def execute(run, threads=1, owner=None):
     from pls_keras.experiments.store import describe_environment
 
     if isinstance(run, ImageRun):
-        from pls_keras.experiments.image_training import train_on_images as train
+        from pls_keras.experiments.image_training import train_on_images
+
+        folder = unfinished and os.path.join(unfinished, run.key)
+        train = functools.partial(train_on_images, folder=folder)
     else:
         from pls_keras.experiments.text_training import train_on_texts as train
 

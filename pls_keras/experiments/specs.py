@@ -79,29 +79,39 @@ class Run:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageRun(Run):
-    """One training of a ResNet on images (section 6.1), by default at the paper's scale.
+    """One training of a ResNet on images (section 6), by default as for Figures 3 to 5 of the paper.
 
     Attributes:
-        blocks: basic blocks in each stage of the ResNet; (2, 2, 2, 2) is ResNet-18.
+        model: "ResNet18", "ResNet34", or "ResNet8" of one block in each of three stages.
         width: channels of the first stage.
-        learning_rate: constant learning rate.
+        learning_rate: of SGD with Nesterov momentum.
+        drops: epochs after which the learning rate is divided by ten.
         momentum: Nesterov momentum.
         weight_decay: L2 as in PyTorch's SGD.
         batch_size: images a step.
         epochs: passes over the training images.
-        train_images: number of training images, None for all.
+        keep_best: whether the weights of the least plain cross-entropy on the validation images are
+            tested; else those of the last epoch.
         augment: whether to crop at random and flip.
+        train_images: number of training images, None for all.
+        eval_images: number of training, validation or test images that are evaluated after each
+            epoch, None for all.
+        precision: Keras's dtype policy.
     """
 
-    blocks: tuple = (2, 2, 2, 2)
+    model: str = "ResNet18"
     width: int = 64
     learning_rate: float = 0.1
+    drops: tuple = ()
     momentum: float = 0.9
     weight_decay: float = 0.0
     batch_size: int = 128
     epochs: int = 160
-    train_images: int | None = None
+    keep_best: bool = False
     augment: bool = False
+    train_images: int | None = None
+    eval_images: int | None = None
+    precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,7 +125,8 @@ class TextRun(Run):
         folds: number of stratified folds.
         classes: labels to keep, empty for all.
         sample: number of the random sample of classes (section 7.1).
-        model: "BiLSTM" or "LSTM".
+        model: "LSTM" or "BiLSTM".
+        pooling: "max" or "last" of the LSTM's states.
         vectors: word vectors, as `pls_keras.embeddings.load_vectors` takes them; None for random
             ones.
         units: size of the LSTM's state in each direction.
@@ -134,7 +145,8 @@ class TextRun(Run):
     folds: int = 5
     classes: tuple = ()
     sample: int | None = None
-    model: str = "BiLSTM"
+    model: str = "LSTM"
+    pooling: str = "max"
     vectors: str | None = "glove-wiki-gigaword-300"
     units: int = 128
     dropout: float = 0.5

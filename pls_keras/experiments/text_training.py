@@ -63,6 +63,7 @@ def build_text_model(run, texts, embeddings, steps):
         trainable_embeddings=True,
         units=run.units,
         dropout=run.dropout,
+        pooling=run.pooling,
     )
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(run.learning_rate, steps)),

@@ -2,7 +2,38 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
+
+POOLINGS = ("last", "max")
+
+
+@keras.saving.register_keras_serializable(package="pls_keras")
+class MaxOverWords(layers.Layer):
+    """Maximum of each feature over the words of a text; padding does not count.
+
+    Keras's `GlobalMaxPooling1D` takes no mask, so that padding would count there.
+
+    Input shape:
+        (batch, length, features), in (-1, 1) as the states of an LSTM are.
+
+    Output shape:
+        (batch, features).
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, states, mask=None):
+        if mask is not None:
+            states = ops.where(ops.expand_dims(mask, -1), states, -ops.ones_like(states))
+        return ops.max(states, axis=1)
+
+    def compute_mask(self, states, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], input_shape[2]
 
 
 def LSTM(
@@ -13,13 +44,14 @@ def LSTM(
     embeddings=None,
     units=128,
     dropout=0.5,
+    pooling="last",
     trainable_embeddings=False,
     classifier_activation="softmax",
     name="lstm",
 ):
     """LSTM text classifier (section 7).
 
-    Word vectors, an LSTM over the words and one dense layer on its last state, with dropout before
+    Word vectors, an LSTM over the words and one dense layer on its pooled states, with dropout before
     and after the LSTM. Token 0 is padding: it changes nothing. On a GPU padding must stand at the
     end, and each text needs a token, for Keras to use cuDNN. The dense layer and its activation
     compute in float32 under any dtype policy.
@@ -33,8 +65,10 @@ def LSTM(
             stands for padding and is not used. They become weights of the model and do not enter
             its configuration.
         units: size of the state, in each direction.
-        dropout: fraction in [0, 1) of each word vector, and of the last state, that is dropped in
+        dropout: fraction in [0, 1) of each word vector, and of the pooled states, that is dropped in
             training.
+        pooling: what the dense layer sees: "last", the state after the last word, or "max", the
+            maximum of each feature over the words (Collobert et al., 2011).
         trainable_embeddings: whether training changes `embeddings`.
         classifier_activation: activation of the dense layer; None for logits.
         name: name of the model.
@@ -53,8 +87,9 @@ def LSTM(
         (2, 6)
     """
     return _text_classifier(
-        layers.LSTM(units, name="lstm"),
+        layers.LSTM(units, return_sequences=pooling == "max", name="lstm"),
         classes,
+        pooling=pooling,
         vocabulary_size=vocabulary_size,
         embedding_dimension=embedding_dimension,
         embeddings=embeddings,
@@ -73,13 +108,14 @@ def BiLSTM(
     embeddings=None,
     units=128,
     dropout=0.5,
+    pooling="last",
     trainable_embeddings=False,
     classifier_activation="softmax",
     name="bilstm",
 ):
     """Text classifier over an LSTM that reads forwards and one that reads backwards.
 
-    The dense layer sees the last states of both. All else is as in `LSTM`.
+    The dense layer sees the pooled states of both. All else is as in `LSTM`.
 
     Example:
         >>> model = BiLSTM(6, embeddings=np.random.normal(size=(5000, 50)), units=16)
@@ -87,8 +123,11 @@ def BiLSTM(
         (2, 6)
     """
     return _text_classifier(
-        layers.Bidirectional(layers.LSTM(units, name="lstm"), name="bilstm"),
+        layers.Bidirectional(
+            layers.LSTM(units, return_sequences=pooling == "max", name="lstm"), name="bilstm"
+        ),
         classes,
+        pooling=pooling,
         vocabulary_size=vocabulary_size,
         embedding_dimension=embedding_dimension,
         embeddings=embeddings,
@@ -107,12 +146,15 @@ def _text_classifier(
     embedding_dimension,
     embeddings,
     dropout,
+    pooling,
     trainable_embeddings,
     classifier_activation,
     name,
 ):
     if classes < 2:
         raise ValueError(f"classes must be at least 2. Received: {classes}")
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {POOLINGS}. Received: {pooling!r}")
     if (vocabulary_size is None) == (embeddings is None):
         raise ValueError(
             "Give either vocabulary_size, for random word vectors, or embeddings, for your own. "
@@ -143,6 +185,8 @@ def _text_classifier(
     )(tokens)
     x = layers.Dropout(dropout, name="word_dropout")(x)
     x = encoder(x)
+    if pooling == "max":
+        x = MaxOverWords(name="max_over_words")(x)
     x = layers.Dropout(dropout, name="text_dropout")(x)
     predictions = layers.Dense(
         classes, activation=classifier_activation, dtype="float32", name="predictions"

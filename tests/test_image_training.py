@@ -1,0 +1,137 @@
+"""Training on images: the same run, however often it is stopped."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from pls_keras.experiments.image_training import (
+    ShuffledBatches,
+    build_image_model,
+    cut,
+    load_images,
+    train_on_images,
+)
+from pls_keras.experiments.specs import ImageRun
+
+RUN = ImageRun(
+    dataset="digits",
+    method="SEMLS",
+    model="ResNet8",
+    width=4,
+    epochs=4,
+    batch_size=32,
+    train_images=96,
+    eval_images=64,
+    learning_rate=0.05,
+    augment=True,
+)
+PROTOCOLS = [RUN, dataclasses.replace(RUN, keep_best=True, drops=(1, 3), weight_decay=5e-4)]
+TIMES = ["seconds"]
+
+
+class StopBefore(keras.callbacks.Callback):
+    """Breaks off within an epoch, as a power cut does."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.now == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("run", PROTOCOLS, ids=["figures", "table1"])
+def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
+    curves, scores = train_on_images(run)
+    for epoch in np.sort(np.random.default_rng().choice(4, 2, replace=False)):
+        with pytest.raises(KeyboardInterrupt):
+            train_on_images(run, folder=tmp_path / "run", callbacks=[StopBefore(epoch)])
+    resumed, resumed_scores = train_on_images(run, folder=tmp_path / "run")
+    pd.testing.assert_frame_equal(resumed.drop(columns=TIMES), curves.drop(columns=TIMES), rtol=1e-3)
+    for name in set(scores) - {"images_per_second"}:
+        assert resumed_scores[name] == pytest.approx(scores[name], rel=1e-3, abs=1e-6)
+    assert not (tmp_path / "run").exists()
+
+
+def test_curves_one_epoch_ahead_of_the_weights_are_taken_back(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train_on_images(RUN, folder=tmp_path, callbacks=[StopBefore(2)])
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    ahead = curves.iloc[[-1]].assign(epoch=3, steps=9, loss=np.nan)
+    pd.concat([curves, ahead]).to_csv(tmp_path / "curves.csv", index=False)
+    (tmp_path / "draft.weights.h5").write_bytes(b"cut short")
+    resumed, _ = train_on_images(RUN, folder=tmp_path)
+    assert resumed["epoch"].tolist() == [1, 2, 3, 4]
+    assert resumed["loss"].notna().all()
+
+
+def test_the_best_weights_are_those_of_the_least_validation_cross_entropy():
+    run = dataclasses.replace(PROTOCOLS[1], learning_rate=0.5, drops=(), epochs=3)
+    curves, scores = train_on_images(run)
+    assert scores["epoch"] == curves["val_nll"].argmin() + 1
+    images, seen = load_images(run), {}
+
+    class Test(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            x, y = images.x_test, images.y_test
+            seen[epoch + 1] = self.model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True)
+
+    train_on_images(run, callbacks=[Test()])
+    assert scores["accuracy"] == pytest.approx(seen[scores["epoch"]]["accuracy"])
+
+
+def test_test_images_are_not_looked_at_before_the_end_where_weights_are_chosen():
+    images = load_images(PROTOCOLS[1])
+    blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test))
+    curves, scores = train_on_images(PROTOCOLS[1], images)
+    same, others = train_on_images(PROTOCOLS[1], blind)
+    pd.testing.assert_frame_equal(curves.drop(columns=TIMES), same.drop(columns=TIMES), rtol=1e-3)
+    assert others["accuracy"] != scores["accuracy"]
+
+
+def test_the_learning_rate_falls_tenfold_after_its_epochs():
+    run = dataclasses.replace(RUN, drops=(1, 3))
+    schedule = build_image_model(run, load_images(run)).optimizer._learning_rate
+    rates = [float(schedule(step)) for step in (0, 2, 4, 8, 10)]
+    np.testing.assert_allclose(rates, [0.05, 0.05, 0.005, 0.005, 0.0005], rtol=1e-6)
+
+
+def test_batches_hold_each_sample_once_in_an_order_of_seed_and_epoch():
+    x = np.arange(10)
+
+    def order(batches):
+        return [batches[i][0].tolist() for i in range(len(batches))]
+
+    batches = ShuffledBatches(x, x, 4, seed=1)
+    first = order(batches)
+    assert [len(batch) for batch in first] == [4, 4, 2]
+    assert sorted(sum(first, [])) == x.tolist()
+    batches.on_epoch_end()
+    second = order(batches)
+    assert second != first
+    assert order(ShuffledBatches(x, x, 4, seed=1, epoch=1)) == second
+    assert order(ShuffledBatches(x, x, 4, seed=2)) != first
+
+
+def test_a_cut_has_the_classes_in_equal_shares():
+    y = np.repeat([0, 1, 2], [50, 30, 20])
+    x, kept = cut(np.arange(100), y, 10)
+    assert np.bincount(kept).tolist() == [5, 3, 2]
+    assert (y[x] == kept).all()
+    assert cut(x, kept, None)[0] is x
+
+
+def test_a_mixed_precision_run_computes_in_bfloat16_and_leaves_the_policy_as_it_was():
+    run = dataclasses.replace(RUN, precision="mixed_bfloat16")
+    model = build_image_model(run, load_images(run))
+    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    assert backbone.get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
