@@ -125,7 +125,7 @@ class TextRun(Run):
         folds: number of stratified folds.
         classes: labels to keep, empty for all.
         sample: number of the random sample of classes (section 7.1).
-        model: "LSTM" or "BiLSTM".
+        model: "BiLSTM" or "LSTM".
         pooling: "max" or "last" of the LSTM's states.
         vectors: word vectors, as `pls_keras.embeddings.load_vectors` takes them; None for random
             ones.
@@ -145,21 +145,21 @@ class TextRun(Run):
     folds: int = 5
     classes: tuple = ()
     sample: int | None = None
-    model: str = "LSTM"
+    model: str = "BiLSTM"
     pooling: str = "max"
     vectors: str | None = "glove-wiki-gigaword-300"
     units: int = 128
     dropout: float = 0.5
     class_weight: float = 0.5
-    learning_rate: float = 0.003
-    batch_size: int = 32
+    learning_rate: float = 0.008
+    batch_size: int = 64
     epochs: int = 8
     min_count: int = 2
-    max_words: int = 60
+    max_words: int = 100
 
 
 # Chosen with NoLS on validation texts; see `tuning`.
-TEXT_EPOCHS = {"isear": 12, "tec": 6, "cbet": 6, "goemotions": 6, "sample": 12}
+TEXT_EPOCHS = {"isear": 10, "tec": 8, "cbet": 5, "goemotions": 5, "sample": 12}
 SMOKE = {"vectors": None, "units": 8, "epochs": 2, "folds": 2, "scale": "smoke"}
 
 
