@@ -239,7 +239,7 @@ def _ship_thetas(options):
 def _add_bench(commands):
     bench = commands.add_parser("bench", help="measure the speed of the loss and of GradientNorm")
     bench.add_argument("what", nargs="?", choices=["all", "loss", "gradient_norm"], default="all")
-    bench.add_argument("--rounds", type=_positive, help="rounds of each (loss 15, gradient_norm 5)")
+    bench.add_argument("--rounds", type=_positive, help="rounds of each (15)")
     bench.set_defaults(run=_run_bench)
 
 

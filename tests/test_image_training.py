@@ -112,7 +112,7 @@ def test_batches_hold_each_sample_once_in_an_order_of_seed_and_epoch():
     batches = ShuffledBatches(x, x, 4, seed=1)
     first = order(batches)
     assert [len(batch) for batch in first] == [4, 4, 2]
-    assert sorted(sum(first, [])) == x.tolist()
+    assert sorted(np.concatenate(first)) == x.tolist()
     batches.on_epoch_end()
     second = order(batches)
     assert second != first

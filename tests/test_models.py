@@ -243,7 +243,12 @@ def small_bilstm(**kwargs):
     return BiLSTM(4, vocabulary_size=30, embedding_dimension=7, units=3, **kwargs)
 
 
-MODELS = [(small_resnet, IMAGES), (small_lstm, TEXTS), (small_bilstm, TEXTS)]
+def small_max_bilstm(**kwargs):
+    return small_bilstm(pooling="max", **kwargs)
+
+
+TEXT_MODELS = [small_lstm, small_bilstm, small_max_bilstm]
+MODELS = [(small_resnet, IMAGES), *((build, TEXTS) for build in TEXT_MODELS)]
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -280,7 +285,7 @@ def test_a_saved_model_predicts_the_same(build, inputs, tmp_path):
 # Texts -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("build", [small_lstm, small_bilstm])
+@pytest.mark.parametrize("build", TEXT_MODELS)
 @pytest.mark.parametrize("padding", [((0, 0), (0, 4)), ((0, 0), (4, 0))], ids=["right", "left"])
 def test_padding_changes_no_prediction(build, padding):
     model = build()
@@ -295,10 +300,20 @@ def test_the_order_of_words_matters_to_both_and_bilstm_reads_both_ways():
     assert small_bilstm().get_layer("predictions").kernel.shape[0] == 6
 
 
-@pytest.mark.parametrize("build", [LSTM, BiLSTM])
+@pytest.mark.parametrize("build", TEXT_MODELS)
 def test_a_text_without_words_still_has_a_prediction(build):
-    outputs = to_numpy(build(4, embeddings=EMBEDDINGS, units=3)(np.zeros((2, 5), int)))
-    assert np.isfinite(outputs).all()
+    assert np.isfinite(to_numpy(build()(np.zeros((2, 5), int)))).all()
+
+
+def test_max_pooling_takes_each_feature_from_the_word_that_has_most_of_it():
+    model = small_max_bilstm()
+    encoder = keras.Model(model.inputs, model.get_layer("bilstm").output)
+    texts = TEXTS.copy()
+    texts[0, 3:] = 0
+    pooled = to_numpy(encoder(texts)).max(axis=1)
+    pooled[0] = to_numpy(encoder(texts[:1, :3])).max(axis=(0, 1))
+    expected = to_numpy(model.get_layer("predictions")(pooled))
+    np.testing.assert_allclose(to_numpy(model(texts)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("trainable", [False, True])
@@ -329,6 +344,7 @@ def test_embeddings_stay_out_of_the_configuration():
         ({"embeddings": EMBEDDINGS * np.nan}, "embeddings must be finite"),
         ({"vocabulary_size": 1}, "at least 2 token ids"),
         ({"vocabulary_size": 30, "classes": 1}, "classes must be at least 2"),
+        ({"vocabulary_size": 30, "pooling": "mean"}, "pooling must be one of"),
     ],
 )
 @pytest.mark.parametrize("build", [LSTM, BiLSTM])

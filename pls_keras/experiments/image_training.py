@@ -7,7 +7,6 @@ import time
 
 import keras
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
