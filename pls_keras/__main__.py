@@ -237,24 +237,33 @@ def _ship_thetas(options):
 
 
 def _add_bench(commands):
-    bench = commands.add_parser("bench", help="measure the speed of the loss and of GradientNorm")
-    bench.add_argument("what", nargs="?", choices=["all", "loss", "gradient_norm"], default="all")
-    bench.add_argument("--rounds", type=_positive, help="rounds of each (15)")
+    bench = commands.add_parser("bench", help="measure the speed of the loss, GradientNorm and training")
+    bench.add_argument(
+        "what", nargs="?", choices=["all", "loss", "gradient_norm", "training"], default="all"
+    )
+    bench.add_argument("--rounds", type=_positive, help="rounds of loss and gradient_norm (15)")
+    bench.add_argument("--model", choices=["ResNet18", "ResNet34"], default="ResNet18", help="(ResNet18)")
+    bench.add_argument("--width", type=_positive, default=16, help="of training: channels (16)")
+    bench.add_argument("--images", type=_positive, default=1024, help="of training: an epoch (1024)")
     bench.set_defaults(run=_run_bench)
 
 
 def _run_bench(options):
-    from pls_keras.bench import bench_gradient_norm, bench_loss
+    from pls_keras import bench
 
     rounds = {"rounds": options.rounds} if options.rounds else {}
     if options.what in ("all", "loss"):
         print("\nLoss and gradient, compiled, against Keras's sparse cross-entropy")
-        print(bench_loss(**rounds).round(3).to_string(index=False))
+        print(bench.bench_loss(**rounds).round(3).to_string(index=False))
     if options.what in ("all", "gradient_norm"):
-        table = bench_gradient_norm(**rounds)
+        table = bench.bench_gradient_norm(**rounds)
         print("\nAn epoch of ResNet-18 at width 16 with GradientNorm against one without")
         print(table.round(3).to_string(index=False))
         print(f"median ratio {table['ratio'].median():.3f}")
+    if options.what in ("all", "training"):
+        table = bench.bench_training(options.model, width=options.width, images=options.images)
+        print(f"\n{options.model} at width {options.width}, batches of 128: images a second in fit")
+        print(table.round(1).to_string(index=False))
 
 
 def _save(theta, path):

@@ -1,5 +1,6 @@
 """Benchmarks: ratios of times measured in one process, in interleaved rounds."""
 
+import itertools
 import statistics
 import time
 
@@ -12,7 +13,8 @@ from tqdm.auto import tqdm
 from pls_keras.builders import cluster_theta, semantic_theta, uniform_theta
 from pls_keras.callbacks import GradientNorm
 from pls_keras.losses import PreferentialSmoothingLoss
-from pls_keras.models import ResNet18
+from pls_keras.models import ResNet18, ResNet34
+from pls_keras.precision import dtype_policy
 
 
 class _Ticks(keras.callbacks.Callback):
@@ -102,6 +104,47 @@ def bench_loss(rounds=15, sizes=(10, 100, 1000, 10_000, 100_000)):
     columns = ["classes", "batch", "theta", "milliseconds", "keras_milliseconds"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(ratio=table["milliseconds"] / table["keras_milliseconds"])
+
+
+def bench_training(
+    model="ResNet18",
+    *,
+    width=64,
+    images=1024,
+    batch_size=128,
+    precisions=("float32", "mixed_bfloat16"),
+    compilations=("auto", False),
+):
+    """Images a second that `fit` trains, by precision and way of compiling, without compiling itself.
+
+    Args:
+        model: "ResNet18" or "ResNet34", for images of 32×32 pixels and 10 classes.
+        width: channels of the first stage.
+        images: images an epoch; the second epoch counts.
+        batch_size: images a step.
+        precisions: Keras's dtype policies.
+        compilations: values of `jit_compile` of `Model.compile`.
+
+    Returns:
+        `DataFrame` with a row for each pair: `precision`, `jit_compile`, `images_per_second`.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(images, 32, 32, 3)).astype("float32")
+    y = rng.integers(0, 10, images)
+    rows = []
+    ways = list(itertools.product(precisions, compilations))
+    for precision, jit_compile in tqdm(ways, desc="training", unit="way"):
+        with dtype_policy(precision):
+            network = {"ResNet18": ResNet18, "ResNet34": ResNet34}[model](width=width)
+        network.compile(
+            keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+            PreferentialSmoothingLoss(uniform_theta(10)),
+            jit_compile=jit_compile,
+        )
+        ticks = _Ticks()
+        network.fit(x, y, batch_size=batch_size, epochs=2, verbose=0, callbacks=[GradientNorm(), ticks])
+        rows.append((precision, jit_compile, images / ticks.seconds[0]))
+    return pd.DataFrame(rows, columns=["precision", "jit_compile", "images_per_second"])
 
 
 def _compiled_gradient(loss, ids, logits):

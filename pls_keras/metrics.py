@@ -6,6 +6,7 @@ The cross-entropy with unsmoothed labels, in which methods compare, is Keras's o
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 
 PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
@@ -77,6 +78,22 @@ class ExpectedCalibrationError(keras.metrics.Metric):
     def result(self):
         gaps = ops.abs(self.correct_sum - self.confidence_sum)
         return ops.divide_no_nan(ops.sum(gaps), ops.sum(self.weight_sum))
+
+    def reliability(self):
+        """What a reliability diagram draws.
+
+        Returns:
+            `DataFrame` with a row a bin: `samples` (their weight), and their mean `confidence` and
+            `accuracy`, NaN where a bin is empty.
+        """
+        samples, confidence, correct = (
+            ops.convert_to_numpy(total)
+            for total in (self.weight_sum, self.confidence_sum, self.correct_sum)
+        )
+        table = pd.DataFrame({"samples": samples, "confidence": confidence, "accuracy": correct})
+        return table.assign(
+            confidence=table["confidence"] / table["samples"], accuracy=table["accuracy"] / table["samples"]
+        )
 
     def get_config(self):
         return {"bins": self.bins, "name": self.name, "dtype": self.dtype}

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.style import METHOD_COLOURS, RC
+from pls_keras.style import METHOD_COLOURS, OTHER_COLOUR, RC
 
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
 
@@ -14,6 +14,9 @@ AXIS_LABELS = {
     "test_accuracy": "test accuracy (fraction)",
     "train_loss": "training loss (nats)",
     "test_loss": "test loss (nats)",
+    "grad_norm_label": "norm of (1 - ε) ∇CE(onehot)",
+    "grad_norm_smoothing": "norm of ε ∇CE(theta)",
+    "grad_cosine": "cosine between the two",
 }
 
 
@@ -89,7 +92,7 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
             size = (2.6 * len(thetas), 0.8 + 0.24 * len(labels))
             _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
         for ax, (method, q) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-            ax.barh(labels, q, color=METHOD_COLOURS.get(method.partition("^")[0], "#555555"))
+            ax.barh(labels, q, color=METHOD_COLOURS.get(method.partition("^")[0], OTHER_COLOUR))
             ax.set_xlim(0, largest)
             ax.text(0.97 * largest, label, f"{np.max(q):.3f} →", ha="right", va="center", color="white")
             ax.set_title(method)
@@ -124,4 +127,64 @@ def plot_curves(curves, column, ax=None):
         title = f"mean ± std. dev., {seeds} seeds" if seeds > 1 else "one seed"
         ax.legend(title=title, frameon=False)
         ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def plot_learning_rates(curves, columns, axes=None):
+    """Curves by method in a panel for each learning rate (Figures 3 to 5).
+
+    Args:
+        curves: `DataFrame` as for `plot_curves`, with a column `learning_rate`.
+        columns: the quantity to draw, or a list of them, each in a row of panels of its own.
+        axes: array of shape (quantities, learning rates), or (2, 2) for one quantity at four rates;
+            None for a new figure.
+
+    Returns:
+        The axes, an array.
+    """
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    rates = sorted(curves["learning_rate"].unique(), reverse=True)
+    with plt.rc_context(RC):
+        if axes is None:
+            shape = (2, 2) if len(columns) == 1 and len(rates) == 4 else (len(columns), len(rates))
+            size = (1 + 4 * shape[1], 0.6 + 3 * shape[0])
+            _, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+        panels = [(column, rate) for column in columns for rate in rates]
+        for ax, (column, rate) in zip(np.ravel(axes), panels, strict=True):
+            plot_curves(curves[curves["learning_rate"] == rate], column, ax=ax)
+            ax.set_title(f"learning rate {rate:g}")
+            if ax is not np.ravel(axes)[0]:
+                ax.get_legend().remove()
+            if not ax.get_subplotspec().is_first_col():
+                ax.set_ylabel("")
+            if not ax.get_subplotspec().is_last_row():
+                ax.set_xlabel("")
+    return axes
+
+
+def plot_reliability(bins, ax=None):
+    """Reliability diagram: accuracy by confidence, a line a method (Guo et al., 2017).
+
+    Args:
+        bins: `DataFrame` with columns `method`, `bin`, `samples`, `confidence` and `accuracy`; runs of
+            one method are pooled.
+        ax: axes to draw on; None for a new figure.
+
+    Returns:
+        The axes. Below the diagonal a model is more confident than right.
+    """
+    with plt.rc_context(RC):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+        ax.plot([0, 1], [0, 1], color="#bbbbbb", ls="--", lw=1, label="calibrated")
+        for method in bins["method"].unique():
+            part = bins[(bins["method"] == method) & (bins["samples"] > 0)]
+            sums = part[["confidence", "accuracy"]].mul(part["samples"], axis=0)
+            pooled = sums.assign(samples=part["samples"]).groupby(part["bin"]).sum()
+            x, y = (pooled[name] / pooled["samples"] for name in ("confidence", "accuracy"))
+            ax.plot(x, y, marker="o", ms=4, color=METHOD_COLOURS.get(method, OTHER_COLOUR), label=method)
+        ax.set_xlabel("confidence (mean of the bin)")
+        ax.set_ylabel("accuracy (fraction of the bin)")
+        ax.set_aspect("equal")
+        ax.legend(frameon=False)
     return ax

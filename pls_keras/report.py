@@ -1,229 +1,237 @@
-"""Tables of results: mean ± standard deviation, paired tests between methods, the paper's beside."""
+"""Tables of results beside the paper's, as Markdown, each with what it stands on."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from pls_keras import paper
+from pls_keras.comparison import BASELINE, cell, compare_methods, describe_difference
 from pls_keras.theta import Theta
 
-BASELINE = "NoLS"
+# Metric: title, factor and decimals in a table.
+COLUMNS = {
+    "macro_f1": ("macro F1, %", 100, 2),
+    "accuracy": ("accuracy, %", 100, 2),
+    "generalization_error": ("generalization error, %", 100, 2),
+    "grad_norm": ("gradient norm", 1, 3),
+    "ece": ("ECE, %", 100, 1),
+    "nll": ("NLL", 1, 3),
+    "train_accuracy": ("training accuracy, %", 100, 1),
+    "test_accuracy": ("test accuracy, %", 100, 1),
+}
+CALIBRATION = ("ece", "nll")
+LEARNED = ("train_accuracy", "test_accuracy")
+# What all runs of a table have in common: field and the words around its values.
+FACTS = {
+    "smoothing_ratio": "ε = {}",
+    "model": "model {}",
+    "width": "width {}",
+    "train_images": "{} training images",
+    "epochs": "{} epochs",
+    "augment": "augmentation: {}",
+    "weight_decay": "weight decay {}",
+    "precision": "precision {}",
+    "jit_compile": "jit_compile {}",
+    "vectors": "word vectors {}",
+    "scale": "scale {}",
+    "backend": "backend {}",
+    "hardware": "{}",
+}
 
 
-def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=0.0):
-    """Mean and spread of a metric by method, and its paired difference from a baseline.
-
-    Args:
-        scores: `DataFrame` with a row a run and columns `method`, `metric` and `pairs`. Every method
-            has the same seeds or folds.
-        metric: name of a column.
-        baseline: method to compare with.
-        pairs: column, or list of columns, that says which runs belong together: seeds or folds.
-        overlap: test samples over training samples, where `pairs` are folds; 0 for seeds. Training
-            sets of folds overlap, so that their scores are not independent, and a plain t-test calls
-            noise a difference too often. The variance of the mean is then (1/n + overlap) of the
-            sample's rather than 1/n (Nadeau and Bengio 2003, "Inference for the generalization
-            error").
-
-    Returns:
-        `DataFrame` indexed by method, in order of appearance: `mean`, `std` (of the sample), `n`,
-        `difference` from the baseline over the same pairs, and `p`, two-sided, of the paired t-test;
-        NaN for the baseline, and where there are not two pairs.
-
-    Example:
-        >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
-        ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
-        >>> compare_methods(scores, "accuracy").round(3).loc["ULS"].to_dict()
-        {'mean': 0.94, 'std': 0.01, 'n': 3.0, 'difference': 0.03, 'p': 0.035}
-    """
-    by_pair = scores.pivot(index=pairs, columns="method", values=metric)
-    if by_pair.isna().any(axis=None):
-        raise ValueError(f"Every method must have the same {pairs}. Received:\n{by_pair}")
-    table = {}
-    for method in scores["method"].unique():
-        differences = by_pair[method] - by_pair[baseline]
-        n = len(differences)
-        # Pairs that all differ by the same amount leave no spread for a test.
-        p = np.nan
-        if method != baseline and np.ptp(differences) > 0:
-            t = differences.mean() / np.sqrt((1 / n + overlap) * differences.var())
-            p = 2 * scipy.stats.t.sf(abs(t), n - 1)
-        table[method] = {
-            "mean": by_pair[method].mean(),
-            "std": by_pair[method].std(),
-            "n": n,
-            "difference": differences.mean(),
-            "p": p,
-        }
-    return pd.DataFrame.from_dict(table, orient="index")
+def _text_rows(runs):
+    counts = runs["classes"].str.count(r"\+") + 1
+    return runs["dataset"].where(runs["classes"] == "", counts.astype(str) + " classes")
 
 
-def format_comparison(scores, columns, baseline=BASELINE):
-    """A printed table with a line a method.
-
-    Args:
-        scores: as for `compare_methods`.
-        columns: mapping from metric to (title, factor, decimals), such as
-            `{"accuracy": ("accuracy, %", 100, 2)}`.
-        baseline: method to compare with.
-
-    Returns:
-        Text: mean ± standard deviation of each metric. A star marks p < 0.05 against the baseline.
-    """
-    table = pd.DataFrame(index=scores["method"].unique())
-    for metric, (title, factor, decimals) in columns.items():
-        compared = compare_methods(scores, metric, baseline)
-        table[title] = [
-            _cell(factor * row["mean"], factor * row["std"], decimals) + ("*" if row["p"] < 0.05 else " ")
-            for _, row in compared.iterrows()
-        ]
-    return table.to_string()
+def _image_rows(runs):
+    return runs["dataset"] + ", " + runs["model"].str.replace("ResNet", "ResNet-")
 
 
-def _cell(mean, std, decimals=2):
-    if pd.isna(mean):
-        return ""
-    return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
+def _rate_rows(runs):
+    return runs["learning_rate"].map("learning rate {:g}".format)
 
 
-def describe_difference(compared, metric, unit="seeds"):
-    """One honest sentence on whether any method differs from the baseline.
-
-    Args:
-        compared: what `compare_methods` returned.
-        metric: name of the metric, for the sentence.
-        unit: what was paired, for the sentence.
-    """
-    baseline, others = compared.index[0], compared.iloc[1:]
-    n = int(others["n"].iloc[0])
-    if n < 2:
-        return f"One of {unit}: differences in {metric} say nothing about the methods."
-    differs = others[others["p"] < 0.05]
-    if differs.empty:
-        return (
-            f"Differences in {metric} from {baseline} are within noise "
-            f"(n = {n} {unit}, paired t-test, smallest p = {others['p'].min():.2f})."
-        )
-    parts = [
-        f"{method} {row['difference']:+.3g} (p = {row['p']:.3f})" for method, row in differs.iterrows()
-    ]
-    return (
-        f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
-        f"t-tests, not corrected for there being {len(others)}."
-    )
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
     """How the runs of a sweep become a table.
 
     Attributes:
         title: what the table shows.
+        metric: the score that methods are compared in.
+        others: further scores to show.
+        rows: function from a `DataFrame` with a row a run to the name of each run's row.
         pairs: columns that say which runs of different methods belong together.
         unit: what these are called.
         overlap: as for `compare_methods`.
+        baselines: methods that the others are tested against. The table shows the first.
         paper: the paper's cells, with columns row, method, mean and std; None where it has none.
     """
 
     title: str
-    pairs: tuple
-    unit: str
+    metric: str
+    others: tuple = CALIBRATION
+    rows: Callable = _text_rows
+    pairs: tuple = ("seed",)
+    unit: str = "seeds"
     overlap: float = 0.0
+    baselines: tuple = (BASELINE,)
     paper: pd.DataFrame | None = None
 
 
-METRICS = {"macro_f1": "macro F1, %", "ece": "calibration error, %", "nll": "cross-entropy, nats"}
 REPORTS = {
+    "table1": Report(
+        title="Table 1: test accuracy on CIFAR",
+        metric="accuracy",
+        rows=_image_rows,
+        paper=paper.TABLE1,
+    ),
     "table2": Report(
-        "Table 2: macro F1 on emotion corpora, LSTM, by five-fold cross-validation",
+        title="Table 2: macro F1 on emotion corpora, five-fold cross-validation",
+        metric="macro_f1",
         pairs=("fold",),
         unit="folds",
         overlap=1 / 4,
         paper=paper.TABLE2,
     ),
     "table3": Report(
-        "Table 3: macro F1 with 3, 5 and 7 classes of CBET, three samples of classes, five folds",
+        title="Table 3: macro F1 with 3, 5 and 7 classes of CBET, three samples of classes, five folds",
+        metric="macro_f1",
         pairs=("sample", "fold"),
         unit="folds of three samples of classes",
         overlap=1 / 4,
         paper=paper.TABLE3,
     ),
     "goemotions": Report(
-        "GoEmotions: macro F1 with 27 emotions, official split",
-        pairs=("seed",),
-        unit="seeds",
+        title="GoEmotions: macro F1 with 27 emotions, official split",
+        metric="macro_f1",
+        baselines=(BASELINE, "ULS"),
+    ),
+    "sharpened": Report(
+        title="Thetas that prefer more strongly: test accuracy on CIFAR-100",
+        metric="accuracy",
+        rows=_image_rows,
+        baselines=(BASELINE, "ULS"),
+    ),
+    "figure3": Report(
+        title="Figure 3: generalization error after the last epoch, ResNet-18 on CIFAR-100",
+        metric="generalization_error",
+        others=LEARNED,
+        rows=_rate_rows,
+    ),
+    "figure4": Report(
+        title="Figure 4: gradient norm, mean of all epochs, ResNet-34 on CIFAR-10",
+        metric="grad_norm",
+        others=LEARNED,
+        rows=_rate_rows,
+    ),
+    "figure5": Report(
+        title="Figure 5: gradient norm, mean of all epochs, ResNet-18 on CIFAR-100",
+        metric="grad_norm",
+        others=LEARNED,
+        rows=_rate_rows,
     ),
 }
 
 
-def compare_with_paper(results, report):
+def results_of_curves(curves):
+    """Scores of runs from their curves, in the form of `RunStore.results`.
+
+    Args:
+        curves: `DataFrame` with a row a run and epoch, as in `figure3.csv`.
+
+    Returns:
+        `DataFrame` with a row a run and metric: `grad_norm` is the mean of all epochs, all else what it
+        was after the last.
+    """
+    last = curves[curves["epoch"] == curves.groupby("key")["epoch"].transform("max")].copy()
+    last["grad_norm"] = last["key"].map(curves.groupby("key")["grad_norm"].mean())
+    last["seconds"] = last["key"].map(curves.groupby("key")["seconds"].sum())
+    scores = ["generalization_error", "grad_norm", "train_accuracy", "test_accuracy"]
+    fields = [
+        name for name in ("key", "dataset", "learning_rate", "method", "seed", *FACTS) if name in last
+    ]
+    last["epochs"] = last["epoch"]
+    fields = list(dict.fromkeys([*fields, "epochs", "seconds"]))
+    return last.melt(fields, scores, var_name="metric")
+
+
+def compare_with_paper(results, report, baseline=BASELINE):
     """Ours beside the paper's.
 
     Args:
         results: `DataFrame` with a row a run and metric, as `RunStore.results` returns.
         report: one of `REPORTS`.
+        baseline: method to compare with.
 
     Returns:
         `DataFrame` with a row for each row of the paper's table and method: `n`, `mean` and `std` of
-        macro F1 in percent, `paper_mean`, `paper_std`, `difference` from NoLS over the same folds or
-        seeds, its `p`, and the means of `ece` in percent and `nll`. Folds or seeds that some method
-        has not finished do not count.
+        the report's metric, `paper_mean`, `paper_std`, `difference` from the baseline over the same
+        folds or seeds, its `p`, and the means of the report's other scores, in the units of
+        `COLUMNS`. Folds or seeds that some method has not finished do not count.
     """
-    runs = results.pivot(
-        index=["key", "dataset", "classes", "method", *report.pairs], columns="metric", values="value"
-    ).reset_index()
-    counts = runs["classes"].str.count(r"\+") + 1
-    runs["row"] = runs["dataset"].where(runs["classes"] == "", counts.astype(str) + " classes")
-    runs[["macro_f1", "ece"]] *= 100
+    names = [report.metric, *report.others]
+    wide = results[results["metric"].isin(names)].pivot(index="key", columns="metric", values="value")
+    runs = results.drop(columns=["metric", "value"]).drop_duplicates("key").join(wide, on="key")
+    runs["row"] = report.rows(runs)
+    runs[names] *= [COLUMNS[name][1] for name in names]
     order = list(dict.fromkeys(results["method"]))
     parts = []
-    for row in sorted(runs["row"].unique(), key=_paper_order(report)):
+    for row in sorted(runs["row"].unique(), key=_paper_order(report, runs)):
         here = runs[runs["row"] == row].sort_values("method", key=lambda m: m.map(order.index))
         finished = here.groupby(list(report.pairs))["method"].transform("size")
         here = here[finished == here["method"].nunique()]
-        compared = compare_methods(here, "macro_f1", pairs=list(report.pairs), overlap=report.overlap)
-        means = here.groupby("method")[["ece", "nll"]].mean()
+        if here.empty:
+            continue
+        compared = compare_methods(
+            here, report.metric, baseline, pairs=list(report.pairs), overlap=report.overlap
+        )
+        means = here.groupby("method")[list(report.others)].mean()
         parts.append(compared.join(means).rename_axis("method").reset_index().assign(row=row))
+    if not parts:
+        raise ValueError("No seed or fold is finished for every method yet. Let the sweep go on.")
     table = pd.concat(parts, ignore_index=True)
     cells = report.paper if report.paper is not None else pd.DataFrame(columns=paper.COLUMNS)
     cells = cells.rename(columns={"mean": "paper_mean", "std": "paper_std"})
     return table.merge(cells, on=["row", "method"], how="left")
 
 
-def _paper_order(report):
+def _paper_order(report, runs):
     rows = [] if report.paper is None else list(report.paper["row"].unique())
-    return lambda row: (rows.index(row) if row in rows else len(rows), row)
+    rows += [row for row in runs["row"].unique() if row not in rows]
+    return rows.index
 
 
 def format_report(results, report):
     """The table as Markdown, an honest sentence for each row, and what the runs stand on."""
-    table = compare_with_paper(results, report)
-    shown = pd.DataFrame(
-        {
-            "data": table["row"],
-            "method": table["method"],
-            "n": table["n"].astype(int),
-            "macro F1, %": [_cell(m, s) for m, s in zip(table["mean"], table["std"], strict=True)],
-            "the paper's": [
-                _cell(m, s) for m, s in zip(table["paper_mean"], table["paper_std"], strict=True)
-            ],
-            "from NoLS": [
-                "" if method == BASELINE else f"{difference:+.2f}"
-                for method, difference in zip(table["method"], table["difference"], strict=True)
-            ],
-            "p": ["" if np.isnan(p) else f"{p:.2f}" for p in table["p"]],
-            "ECE, %": table["ece"].map("{:.1f}".format),
-            "NLL": table["nll"].map("{:.3f}".format),
-        }
-    )
-    if report.paper is None:
-        shown = shown.drop(columns="the paper's")
-    lines = [f"**{report.title}**", "", _markdown(shown), ""]
-    for row in table["row"].unique():
-        compared = table[table["row"] == row].set_index("method")
-        lines.append(f"- {row}: {describe_difference(compared, 'macro F1', report.unit)}")
+    table = compare_with_paper(results, report, report.baselines[0])
+    title, _, decimals = COLUMNS[report.metric]
+    shown = {
+        "data": table["row"],
+        "method": table["method"],
+        "n": table["n"].astype(int),
+        title: [cell(m, s, decimals) for m, s in zip(table["mean"], table["std"], strict=True)],
+    }
+    if report.paper is not None:
+        paper_cells = zip(table["paper_mean"], table["paper_std"], strict=True)
+        shown["the paper's"] = [cell(mean, std) for mean, std in paper_cells]
+    shown[f"from {report.baselines[0]}"] = [
+        "" if method == report.baselines[0] else f"{difference:+.{decimals}f}"
+        for method, difference in zip(table["method"], table["difference"], strict=True)
+    ]
+    shown["p"] = ["" if np.isnan(p) else f"{p:.2f}" for p in table["p"]]
+    for name in report.others:
+        other, _, decimals = COLUMNS[name]
+        shown[other] = table[name].map(f"{{:.{decimals}f}}".format)
+    lines = [f"**{report.title}**", "", _markdown(pd.DataFrame(shown)), ""]
+    for baseline in report.baselines:
+        compared = compare_with_paper(results, report, baseline)
+        for row in compared["row"].unique():
+            here = compared[compared["row"] == row].set_index("method")
+            sentence = describe_difference(here, title.partition(",")[0], report.unit, baseline)
+            lines.append(f"- {row}: {sentence}")
     return "\n".join([*lines, "", *(f"- {note}" for note in _notes(results))])
 
 
@@ -233,7 +241,7 @@ def _markdown(table):
 
 
 def _notes(results):
-    """What the runs stand on: data that is not whole, words replaced, vectors, hardware, time."""
+    """What the runs stand on: data that is not whole, words replaced, settings, hardware, time."""
     runs = results.drop_duplicates("key")
     notes = []
     fractions = results[results["metric"] == "fraction"].groupby("dataset")["value"].first()
@@ -243,17 +251,20 @@ def _notes(results):
                 f"{dataset} here is {fraction:.0%} of the whole file: its rows are not the paper's data, "
                 "and must not be compared as if they were."
             )
-        replaced = Theta.load(f"{dataset}-semls").provenance["replace"]
+    for dataset in runs["dataset"].unique():
+        name = f"{dataset}-semls"
+        replaced = Theta.load(name).provenance["replace"] if name in Theta.shipped() else None
         if replaced:
             words = ", ".join(f"{word} by {other}" for word, other in replaced.items())
             notes.append(f"SEMLS on {dataset}: word vectors of {words}.")
-    notes += [
-        f"ε = {_joined(runs['smoothing_ratio'])}; model {_joined(runs['model'])}; word vectors "
-        f"{_joined(runs['vectors'])}; scale {_joined(runs['scale'])}; {_joined(runs['hardware'])}; "
-        f"{len(runs)} runs, {runs['seconds'].sum() / 3600:.1f} hours of training in all."
+    facts = [
+        words.format(", ".join(dict.fromkeys(map(_plain, runs[name]))))
+        for name, words in FACTS.items()
+        if name in runs and runs[name].notna().all()
     ]
-    return notes
+    hours = runs["seconds"].sum() / 3600
+    return [*notes, f"{'; '.join(facts)}; {len(runs)} runs, {hours:.1f} hours of training in all."]
 
 
-def _joined(values):
-    return ", ".join(dict.fromkeys(str(value) for value in values))
+def _plain(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)

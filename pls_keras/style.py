@@ -2,6 +2,7 @@
 
 # A method has the same colour everywhere (Okabe and Ito's palette, for all kinds of colour vision).
 METHOD_COLOURS = {"NoLS": "#000000", "ULS": "#0072B2", "CLS": "#E69F00", "SEMLS": "#009E73"}
+OTHER_COLOUR = "#999999"
 
 RC = {
     "axes.grid": True,

@@ -10,8 +10,8 @@ import pytest
 
 from pls_keras import Theta, cluster_theta, cooccurrence_theta, uniform_theta
 from pls_keras.__main__ import main
-from pls_keras.experiments.specs import table2
 from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.sweeps import table2
 
 
 @pytest.mark.parametrize("command", ["", "demo", "theta", "theta semantic", "run", "report", "bench"])

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from pls_keras.experiments.runner import execute, run_sweep
-from pls_keras.experiments.specs import SWEEPS, ImageRun, TextRun, goemotions, table2, table3
+from pls_keras.experiments.specs import ImageRun, TextRun
 from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.sweeps import SWEEPS, goemotions, table2, table3
 from pls_keras.labels import CBET_LABELS
 
 

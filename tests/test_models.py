@@ -307,7 +307,7 @@ def test_a_text_without_words_still_has_a_prediction(build):
 
 def test_max_pooling_takes_each_feature_from_the_word_that_has_most_of_it():
     model = small_max_bilstm()
-    encoder = keras.Model(model.inputs, model.get_layer("bilstm").output)
+    encoder = keras.Model(model.input, model.get_layer("bilstm").output)
     texts = TEXTS.copy()
     texts[0, 3:] = 0
     pooled = to_numpy(encoder(texts)).max(axis=1)

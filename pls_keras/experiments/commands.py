@@ -2,25 +2,76 @@
 
 import pathlib
 
-SWEEP_NAMES = ("table2", "table3", "goemotions")
+TABLES = ("table1", "table2", "table3", "goemotions", "sharpened")
+DYNAMICS = ("figure3", "figure4", "figure5")
+TEXTS = ("table2", "table3", "goemotions")  # sweeps on texts
+SCALES = ("paper", "lab", "smoke")
 RESULTS = pathlib.Path("notebooks/results")
+CURVE_COLUMNS = [
+    "key",
+    "dataset",
+    "model",
+    "width",
+    "method",
+    "smoothing_ratio",
+    "learning_rate",
+    "seed",
+    "scale",
+    "train_images",
+    "precision",
+    "jit_compile",
+    "hardware",
+    "backend",
+    "epoch",
+    "seconds",
+    "grad_norm",
+    "grad_norm_std",
+    "grad_norm_max",
+    "train_accuracy",
+    "test_accuracy",
+    "generalization_error",
+    "train_loss",
+    "test_loss",
+    "grad_norm_label",
+    "grad_norm_smoothing",
+    "grad_cosine",
+]
+BIN_COLUMNS = [
+    "key",
+    "dataset",
+    "model",
+    "method",
+    "seed",
+    "scale",
+    "bin",
+    "samples",
+    "confidence",
+    "accuracy",
+]
 
 
 def add_run(commands):
     """Add `run` to the parser's commands."""
     run = commands.add_parser(
         "run",
-        help="train all runs of a table; goes on where it was stopped",
+        help="train all runs of a table or figure; goes on where it was stopped",
         description="Train the runs of a sweep that the store does not hold yet. Stop it at any "
-        "moment and start it again: finished runs stay.",
+        "moment and start it again: finished runs stay, and runs on images go on from their last epoch.",
     )
-    run.add_argument("sweep", choices=SWEEP_NAMES)
-    run.add_argument("--scale", choices=["paper", "smoke"], default="paper", help="(paper)")
+    run.add_argument("sweep", choices=[*TABLES, *DYNAMICS])
+    run.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="paper",
+        help="paper, lab for two cores (images alone), or smoke for a try (paper)",
+    )
     run.add_argument("--workers", type=int, default=1, help="runs at a time (1)")
     run.add_argument("--threads", type=int, default=1, help="threads of each worker (1)")
     run.add_argument("--engine", choices=["joblib", "ray"], default="joblib", help="(joblib)")
     run.add_argument("--store", default="pls-runs", help="folder of finished runs (pls-runs)")
-    run.add_argument("--vectors", help="GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)")
+    run.add_argument(
+        "--vectors", help="for texts: GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)"
+    )
     run.add_argument("--skip", type=pathlib.Path, help="folder of kept results: leave out what it holds")
     run.set_defaults(run=_run)
 
@@ -29,7 +80,7 @@ def _run(options):
     from pls_keras.experiments.runner import run_sweep
     from pls_keras.experiments.store import RunStore
 
-    runs = _sweep(options)
+    runs = _runs(options.sweep, options.scale, options.vectors)
     if options.skip:
         kept = set(_read(options.skip / f"{options.sweep}.csv")["key"])
         runs = [run for run in runs if run.key not in kept]
@@ -47,12 +98,12 @@ def add_report(commands):
     """Add `report` to the parser's commands."""
     report = commands.add_parser(
         "report",
-        help="print a table beside the paper's, with paired tests",
-        description="Print a table from results that are kept as CSV. With --store, the finished runs "
-        "of a store come in first, and CSV and Markdown are written.",
+        help="print a table beside the paper's, with paired tests, or draw a figure",
+        description="Print a table, or draw a figure, from results that are kept as CSV. With --store, "
+        "the finished runs of a store come in first, and CSV, Markdown and pictures are written.",
     )
-    report.add_argument("sweep", choices=SWEEP_NAMES)
-    report.add_argument("--scale", choices=["paper", "smoke"], default="paper", help="(paper)")
+    report.add_argument("sweep", choices=[*TABLES, "figure2", *DYNAMICS, "observations"])
+    report.add_argument("--scale", choices=SCALES, help="only this scale; else each that there is")
     report.add_argument("--store", help="folder of finished runs to add")
     report.add_argument("--vectors", help="as given to run")
     report.add_argument("--results", type=pathlib.Path, default=RESULTS, help=f"folder ({RESULTS})")
@@ -60,40 +111,145 @@ def add_report(commands):
 
 
 def _report(options):
-    import pandas as pd
+    import matplotlib
 
-    from pls_keras.experiments.store import RunStore
-    from pls_keras.report import REPORTS, format_report
-
-    csv = options.results / f"{options.sweep}.csv"
-    parts = [_read(csv)] if csv.is_file() else []
-    if options.store:
-        parts.append(RunStore(options.store).results(_sweep(options)))
-    results = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    if results.empty:
-        raise ValueError(
-            f"No results: neither {csv} nor a store with finished runs of {options.sweep}. Train them "
-            f"with: python -m pls_keras run {options.sweep}, then add --store pls-runs"
-        )
-    results = results.drop_duplicates(["key", "metric"], keep="last").fillna({"classes": ""})
+    matplotlib.use("Agg")
     if options.store:
         options.results.mkdir(parents=True, exist_ok=True)
-        results.to_csv(csv, index=False)
-    results = results[results["scale"] == options.scale]
-    text = format_report(results, REPORTS[options.sweep])
+        _merge(options)
+    if options.sweep == "figure2":
+        _draw_figure2(options.results)
+        return
+    scales = [options.scale] if options.scale else SCALES
+    texts = [text for scale in scales if (text := _text(options, scale))]
+    if not texts:
+        raise ValueError(
+            f"No results of {options.sweep} in {options.results}. Train them with: python -m pls_keras run "
+            f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
+        )
+    text = "\n\n".join(texts)
     print(text)
     if options.store:
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
 
 
+def _merge(options):
+    """Add the store's finished runs to the kept results."""
+    import pandas as pd
+
+    from pls_keras.experiments.store import RunStore
+
+    store, sweep = RunStore(options.store), options.sweep
+    if sweep in ("figure2", "observations"):
+        return
+    scales = [scale for scale in SCALES if scale != "lab" or sweep not in TEXTS]
+    runs = [run for scale in scales for run in _runs(sweep, scale, options.vectors)]
+    curves = sweep in DYNAMICS
+    tables = {sweep: (store.histories if curves else store.results)(runs)}
+    if sweep in ("table1", "sharpened"):
+        tables[f"{sweep}_reliability"] = store.reliability(runs)
+    for name, table in tables.items():
+        if table.empty:
+            continue
+        row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
+        columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
+        csv = options.results / f"{name}.csv"
+        kept = [_read(csv)] if csv.is_file() else []
+        merged = pd.concat([*kept, table[columns]], ignore_index=True).drop_duplicates(row, keep="last")
+        merged.to_csv(csv, index=False, float_format="%.6g")
+
+
+def _text(options, scale):
+    """The report at a scale; its pictures are drawn beside the results. None without results."""
+    from pls_keras.observations import check_observations, format_checks
+    from pls_keras.report import REPORTS, format_report, results_of_curves
+
+    if options.sweep == "observations":
+        curves = [_kept(options.results, name, scale) for name in ("figure3", "figure4")]
+        if any(part.empty for part in curves):
+            return None
+        return (
+            f"**The paper's observations, scale {scale}**\n\n{format_checks(check_observations(*curves))}"
+        )
+    table = _kept(options.results, options.sweep, scale)
+    if table.empty:
+        return None
+    if options.sweep in DYNAMICS:
+        if options.store:
+            _draw_curves(table, options.sweep, scale, options.results)
+        table = results_of_curves(table)
+    elif options.store and options.sweep in ("table1", "sharpened"):
+        _draw_reliability(options.sweep, scale, options.results)
+    return format_report(table, REPORTS[options.sweep])
+
+
+def _draw_figure2(folder):
+    from pls_keras.theta import Theta
+
+    theta = Theta.load("cifar10-semls")
+    print(theta.to_frame().round(3).to_string())
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(theta.plot(), folder / "figure2.png")
+
+
+def _draw_curves(curves, sweep, scale, folder):
+    from pls_keras.plots import plot_learning_rates
+
+    column = "generalization_error" if sweep == "figure3" else "grad_norm"
+    _save(plot_learning_rates(curves, column), folder / f"{sweep}_{scale}.png")
+    parts = ["grad_norm_label", "grad_norm_smoothing", "grad_cosine"]
+    if sweep != "figure3":
+        _save(plot_learning_rates(curves, parts), folder / f"{sweep}_{scale}_parts.png")
+
+
+def _draw_reliability(sweep, scale, folder):
+    import matplotlib.pyplot as plt
+
+    from pls_keras.plots import plot_reliability
+
+    bins = _kept(folder, f"{sweep}_reliability", scale)
+    cells = list(bins.groupby(["dataset", "model"], sort=False))
+    _, axes = plt.subplots(
+        1, len(cells), figsize=(4.2 * len(cells), 4.4), layout="constrained", squeeze=False
+    )
+    for ax, ((dataset, model), part) in zip(axes[0], cells, strict=True):
+        plot_reliability(part, ax=ax).set_title(f"{dataset}, {model}")
+    _save(axes, folder / f"{sweep}_{scale}_reliability.png")
+
+
+def _save(axes, path):
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure = np.ravel(axes)[0].figure
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    print(f"Wrote {path}")
+
+
+def _kept(folder, name, scale):
+    """Kept results of a sweep at a scale; an empty table where there are none."""
+    import pandas as pd
+
+    csv = folder / f"{name}.csv"
+    table = _read(csv) if csv.is_file() else pd.DataFrame({"scale": []})
+    return table[table["scale"] == scale]
+
+
 def _read(csv):
     import pandas as pd
 
-    return pd.read_csv(csv, dtype={"classes": str})
+    table = pd.read_csv(csv, dtype={"classes": str})
+    return table.fillna({"classes": ""}) if "classes" in table else table
 
 
-def _sweep(options):
-    from pls_keras.experiments.specs import SWEEPS
+def _runs(sweep, scale, vectors):
+    from pls_keras.experiments.sweeps import SWEEPS
 
-    fields = {"vectors": options.vectors} if options.vectors else {}
-    return SWEEPS[options.sweep](options.scale, **fields)
+    if sweep not in TEXTS:
+        if vectors:
+            raise ValueError("--vectors is for texts. Thetas of images come with the package.")
+        return SWEEPS[sweep](scale)
+    if scale == "lab":
+        raise ValueError(f"{sweep} has no lab scale: two cores finish it at the paper's.")
+    return SWEEPS[sweep](scale, **({"vectors": vectors} if vectors else {}))

@@ -73,9 +73,9 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         for run in runs:
             bar.set_description(f"{run.method}, seed {run.seed}")
             tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
-            curve, score = train_on_images(run, images, callbacks=[tick])
+            curve, result = train_on_images(run, images, callbacks=[tick])
             curves.append(curve.assign(method=run.method, seed=run.seed))
-            scores.append({"method": run.method, "seed": run.seed, **score})
+            scores.append({"method": run.method, "seed": run.seed, **result["scores"]})
     curves, scores = pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
 
     folder = pathlib.Path(folder)

@@ -1,6 +1,5 @@
-"""One run on images: a spec in, its curves and scores out."""
+"""One run on images: a spec in, its curves and its result out."""
 
-import contextlib
 import dataclasses
 import functools
 import time
@@ -12,12 +11,16 @@ from sklearn.model_selection import train_test_split
 from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, with_preprocessing
 from pls_keras.experiments.checkpoint import EpochCheckpoint
+from pls_keras.experiments.gradient_split import GradientSplit
+from pls_keras.experiments.scoring import reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
+from pls_keras.precision import dtype_policy
 
 BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
 EVAL_BATCH = 256
+PROBE_IMAGES = 128  # on which the parts of the gradient are measured
 
 
 _load_digits = functools.cache(load_digits)
@@ -115,19 +118,9 @@ def build_image_model(run, images):
             ExpectedCalibrationError(),
             keras.metrics.SparseCategoricalCrossentropy(name="nll"),
         ],
+        jit_compile=run.jit_compile,
     )
     return model
-
-
-@contextlib.contextmanager
-def dtype_policy(name):
-    """Keras's global dtype policy for a while."""
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(previous)
 
 
 def train_on_images(run, images=None, callbacks=(), folder=None):
@@ -141,12 +134,12 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
             ends with the curves and scores of a run that was never stopped. None for no checkpoint.
 
     Returns:
-        Pair of the curves, a `DataFrame` with a row an epoch, and the scores on the test images, a
-        dict: `accuracy`, `ece`, `nll`; the mean of `grad_norm` over the epochs; the
-        `generalization_error` of the tested weights, and their `epoch`; and the `seconds` and the
-        `images_per_second` of training. With `keep_best`, the curves hold validation scores and
-        nothing of the test images; else they hold `generalization_error` and test scores of each
-        epoch.
+        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
+        `reliability` (`pls_keras.experiments.scoring`) on the test images. The scores are also the
+        mean of `grad_norm` over the epochs; the `generalization_error` of the tested weights, and
+        their `epoch`; and the `images_per_second` of training. With `keep_best`, the curves hold
+        validation scores and nothing of the test images; else they hold `generalization_error`, test
+        scores and the parts of the gradient (`GradientSplit`) of each epoch.
     """
     images = load_images(run) if images is None else images
     model = build_image_model(run, images)
@@ -155,11 +148,15 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
     batches = ShuffledBatches(
         images.x_train, images.y_train, run.batch_size, seed=run.seed, epoch=checkpoint.epoch
     )
+    measures = [GradientNorm()]
     if run.keep_best:
-        held_out, measures = (images.x_val, images.y_val), [GradientNorm()]
+        held_out = images.x_val, images.y_val
     else:
         # One pass over test images in each epoch, in place of validation: nothing is chosen by them.
-        held_out, measures = (images.x_test, images.y_test), [GradientNorm(), GeneralizationError(train)]
+        held_out = images.x_test, images.y_test
+        probe = cut(images.x_train, images.y_train, PROBE_IMAGES)
+        split = GradientSplit(*probe, run.theta(images), run.method_smoothing_ratio)
+        measures += [GeneralizationError(train), split]
     timer = _TrainingTime()
     model.fit(
         batches,
@@ -173,20 +170,18 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
     )
     curves = checkpoint.curves
     epoch = checkpoint.restore_best()
-    tested = model.evaluate(
-        images.x_test, images.y_test, batch_size=EVAL_BATCH, verbose=0, return_dict=True
-    )
+    tested = images.y_test, model.predict(images.x_test, batch_size=EVAL_BATCH, verbose=0)
     trained = model.evaluate(*train, batch_size=EVAL_BATCH, verbose=0, return_dict=True)
     seconds = curves["seconds"].iloc[1:].median() if len(curves) > 1 else curves["seconds"].iloc[0]
-    scores = {
-        **{name: float(tested[name]) for name in ("accuracy", "ece", "nll")},
+    scores = score(*tested)
+    scores |= {
         "grad_norm": float(curves["grad_norm"].mean()),
-        "generalization_error": abs(trained["accuracy"] - tested["accuracy"]),
+        "generalization_error": abs(trained["accuracy"] - scores["accuracy"]),
         "epoch": epoch,
         "images_per_second": len(images.y_train) / float(seconds),
     }
     checkpoint.delete()
-    return curves, scores
+    return curves, {"scores": scores, "reliability": reliability(*tested)}
 
 
 class _TrainingTime(keras.callbacks.Callback):

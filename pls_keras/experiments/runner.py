@@ -81,7 +81,8 @@ def execute(run, threads=1, unfinished=None, owner=None):
         owner: id of the process that asked. If this one is its child, it ends with it.
 
     Returns:
-        The run, its curves as a `DataFrame`, and its result: `scores`, `seconds` and the environment.
+        The run, its curves as a `DataFrame`, and its result: `scores`, for images `reliability`,
+        `seconds` and the environment.
     """
     _pin_threads(threads)
     if os.getppid() == owner:
@@ -100,10 +101,10 @@ def execute(run, threads=1, unfinished=None, owner=None):
         from pls_keras.experiments.text_training import train_on_texts as train
 
     start = time.perf_counter()
-    history, scores = train(run)
+    history, result = train(run)
     seconds = round(time.perf_counter() - start, 1)
     keras.utils.clear_session()
-    return run, history, {"scores": scores, "seconds": seconds, **describe_environment()}
+    return run, history, {**result, "seconds": seconds, **describe_environment()}
 
 
 def _pin_threads(threads):

@@ -4,15 +4,13 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 
-import numpy as np
-
-from pls_keras import labels
 from pls_keras.builders import cooccurrence_theta, uniform_theta
 from pls_keras.theta import Theta
 
 METHODS = ("NoLS", "ULS", "CLS", "SEMLS")
-PAPER_METHODS = ("NoLS", "ULS", "SEMLS")  # of Tables 2 and 3
+METHOD = re.compile(r"NoLS|ULS|ULS-others|CLS|COOC|SEMLS(\^(?P<power>[\d.]+)|@(?P<nearest>\d+))?")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +19,9 @@ class Run:
 
     Attributes:
         dataset: name of the data set.
-        method: "NoLS", "ULS", "CLS", "SEMLS", "COOC" (co-occurrence), or "SEMLS^8" for a SEMLS theta
-            sharpened to that power.
+        method: "NoLS", "ULS", "CLS", "SEMLS", or beyond the paper "COOC" (co-occurrence),
+            "SEMLS^8" (SEMLS sharpened to that power), "SEMLS@5" (its five nearest classes alone), or
+            "ULS-others" (ULS without the true class, which keeps 1 - ε as under CLS and SEMLS).
         seed: seed of weights, batches and augmentation.
         smoothing_ratio: ε of every method but NoLS, in [0, 1).
         scale: name of the sweep's scale, such as "paper".
@@ -35,11 +34,10 @@ class Run:
     scale: str = "paper"
 
     def __post_init__(self):
-        name, _, power = self.method.partition("^")
-        if name not in (*METHODS, "COOC") or (power and name != "SEMLS"):
+        if not METHOD.fullmatch(self.method):
             raise ValueError(
-                f"method must be one of {METHODS}, COOC or, with a power, SEMLS^8. "
-                f"Received: {self.method!r}"
+                f"method must be one of {METHODS}, COOC, ULS-others or, with a power or a number of "
+                f"nearest classes, SEMLS^8 or SEMLS@5. Received: {self.method!r}"
             )
 
     def record(self):
@@ -66,15 +64,17 @@ class Run:
         Args:
             data: the run's `ImageDataset` or `TextDataset`.
         """
-        name, _, power = self.method.partition("^")
-        if name in ("NoLS", "ULS"):
-            return uniform_theta(data.labels)
-        if name == "COOC":
+        if self.method in ("NoLS", "ULS", "ULS-others"):
+            return uniform_theta(data.labels, include_true=self.method != "ULS-others")
+        if self.method == "COOC":
             return cooccurrence_theta(data.indicator, data.labels, pseudocount=1.0)
-        theta = Theta.load(f"{data.name}-{name.lower()}")
+        theta = Theta.load(f"{data.name}-{re.match('[A-Z]+', self.method)[0].lower()}")
         if theta.labels != tuple(data.labels):
             theta = theta.select(data.labels)
-        return theta.sharpen(float(power)) if power else theta
+        power, nearest = METHOD.fullmatch(self.method).group("power", "nearest")
+        if power:
+            return theta.sharpen(float(power))
+        return theta.top_k(int(nearest)) if nearest else theta
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,7 @@ class ImageRun(Run):
         eval_images: number of training, validation or test images that are evaluated after each
             epoch, None for all.
         precision: Keras's dtype policy.
+        jit_compile: as in `Model.compile`: True, False or "auto".
     """
 
     model: str = "ResNet18"
@@ -112,13 +113,14 @@ class ImageRun(Run):
     train_images: int | None = None
     eval_images: int | None = None
     precision: str = "float32"
+    jit_compile: bool | str = "auto"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextRun(Run):
     """One training of an LSTM on texts (section 7).
 
-    Size, dropout and epochs were chosen on validation texts with NoLS, and serve every method.
+    Size, dropout, rate and epochs were chosen on validation texts with NoLS, and serve every method.
 
     Attributes:
         fold: which fold of `folds` is the test fold; None where the data set has its own split.
@@ -156,62 +158,3 @@ class TextRun(Run):
     epochs: int = 8
     min_count: int = 2
     max_words: int = 100
-
-
-# Chosen with NoLS on validation texts; see `tuning`.
-TEXT_EPOCHS = {"isear": 10, "tec": 8, "cbet": 5, "goemotions": 5, "sample": 12}
-SMOKE = {"vectors": None, "units": 8, "epochs": 2, "folds": 2, "scale": "smoke"}
-
-
-def text_run(dataset, method, **fields):
-    """A `TextRun` with the epochs of its data set."""
-    return TextRun(dataset=dataset, method=method, **{"epochs": TEXT_EPOCHS[dataset], **fields})
-
-
-def table2(scale="paper", **fields):
-    """Section 7, Table 2: three corpora, three methods, five folds."""
-    if scale == "smoke":
-        fields |= SMOKE
-    return [
-        text_run(dataset, method, fold=fold, seed=fold, **fields)
-        for dataset in (("sample",) if scale == "smoke" else ("isear", "tec", "cbet"))
-        for fold in range(fields.get("folds", 5))
-        for method in PAPER_METHODS
-    ]
-
-
-def table3(scale="paper", **fields):
-    """Section 7.1, Table 3: 3, 5 and 7 classes of CBET, three samples of each, five folds."""
-    dataset, names = "cbet", labels.CBET_LABELS
-    if scale == "smoke":
-        dataset, names = "sample", labels.ISEAR_LABELS
-        fields |= SMOKE
-    rng = np.random.default_rng(0)
-    runs = []
-    for size in (3, 5, 7):
-        for sample in range(3):
-            # In the order of the data set, so that a sample is a set of classes.
-            classes = tuple(names[i] for i in np.sort(rng.choice(len(names), size, replace=False)))
-            runs += [
-                text_run(dataset, method, fold=fold, seed=fold, classes=classes, sample=sample, **fields)
-                for fold in range(fields.get("folds", 5))
-                for method in PAPER_METHODS
-            ]
-    return runs
-
-
-def goemotions(scale="paper", **fields):
-    """Beyond the paper: 27 emotions on the official split, five seeds."""
-    if scale == "smoke":
-        return [
-            text_run("sample", method, fold=0, **fields | SMOKE)
-            for method in ("NoLS", "ULS", "SEMLS", "SEMLS^8", "COOC")
-        ]
-    return [
-        text_run("goemotions", method, seed=seed, **fields)
-        for seed in range(5)
-        for method in ("NoLS", "ULS", "CLS", "SEMLS", "SEMLS^8", "COOC")
-    ]
-
-
-SWEEPS = {"table2": table2, "table3": table3, "goemotions": goemotions}

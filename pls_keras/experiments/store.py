@@ -61,7 +61,7 @@ class RunStore:
         rows = []
         for run in runs:
             if run in self:
-                result = json.loads((self.folder / run.key / "result.json").read_text(encoding="utf-8"))
+                result = self._result(run)
                 known = {"key": run.key, **result["run"]}
                 known["classes"] = "+".join(known.get("classes", ()))
                 known |= {name: result[name] for name in ("seconds", "hardware", "backend")}
@@ -70,16 +70,27 @@ class RunStore:
 
     def histories(self, runs):
         """Curves of those of `runs` that are finished: a `DataFrame` with a row a run and epoch."""
-        parts = [
-            pd.read_csv(self.folder / run.key / "history.csv").assign(key=run.key, **_scalars(run))
-            for run in runs
-            if run in self
-        ]
+        return self._tables(runs, lambda key, _: pd.read_csv(self.folder / key / "history.csv"))
+
+    def reliability(self, runs):
+        """Bins of the reliability diagrams of those of `runs` that are finished, a row a run and bin."""
+        return self._tables(
+            runs, lambda _, result: pd.DataFrame(result["reliability"]).rename_axis("bin").reset_index()
+        )
+
+    def _tables(self, runs, read):
+        """One table of all finished runs, each with its plain fields and hardware."""
+        parts = []
+        for run in runs:
+            if run in self:
+                result = self._result(run)
+                fields = {n: v for n, v in run.record().items() if not isinstance(v, (tuple, dict))}
+                where = {name: result[name] for name in ("hardware", "backend")}
+                parts.append(read(run.key, result).assign(key=run.key, **fields, **where))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
-
-def _scalars(run):
-    return {name: value for name, value in run.record().items() if not isinstance(value, (tuple, dict))}
+    def _result(self, run):
+        return json.loads((self.folder / run.key / "result.json").read_text(encoding="utf-8"))
 
 
 def describe_environment():

@@ -1,17 +1,17 @@
-"""One run on texts: a spec in, its curves and scores out."""
+"""One run on texts: a spec in, its curves and its result out."""
 
 import functools
 
 import keras
 import numpy as np
 import pandas as pd
-from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from pls_keras.callbacks import GradientNorm
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
 from pls_keras.embeddings import load_vectors
+from pls_keras.experiments.scoring import reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import LSTM, BiLSTM
@@ -87,10 +87,11 @@ def train_on_texts(run, callbacks=()):
         callbacks: further Keras callbacks.
 
     Returns:
-        Pair of the curves, a `DataFrame` with a row an epoch, and the scores, a dict: `macro_f1`,
-        `accuracy`, `ece` and `nll` on the test texts, and with `val_` before them on the validation
-        texts; `best_epoch`; `oov_rate`, the share of the training texts' words without a vector of
-        their own; `fraction`, how much of the whole corpus there is; and the numbers of texts.
+        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
+        `reliability` (`pls_keras.experiments.scoring`) on the test texts. The scores are also, with
+        `val_` before them, of the validation texts; `best_epoch`; `oov_rate`, the share of the training
+        texts' words without a vector of their own; `fraction`, how much of the whole corpus there is;
+        and the numbers of texts.
     """
     texts = load_texts(run)
     train, validation, test = split_texts(run, texts)
@@ -118,30 +119,22 @@ def train_on_texts(run, callbacks=()):
     curves = pd.DataFrame(history.history)
     curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
     words = tokens[train][tokens[train] > 0]
+    tested, validated = predict(model, batches(test)), predict(model, batches(validation))
     scores = {
-        **score(model, batches(test)),
-        **{f"val_{name}": value for name, value in score(model, batches(validation)).items()},
+        **score(*tested),
+        **{f"val_{name}": value for name, value in score(*validated).items()},
         "best_epoch": best.best_epoch + 1,
         "oov_rate": float(1 - found[words].mean()),
         "fraction": texts.fraction,
         "train_texts": len(train),
         "test_texts": len(test),
     }
-    return curves, scores
+    return curves, {"scores": scores, "reliability": reliability(*tested)}
 
 
-def score(model, batches):
-    """Macro F1, accuracy, calibration error and plain cross-entropy of a model on batches."""
-    y = batches.y[batches.order]
-    p = model.predict(batches, verbose=0)
-    error = ExpectedCalibrationError()
-    error.update_state(y, p)
-    return {
-        "macro_f1": float(f1_score(y, p.argmax(axis=1), average="macro")),
-        "accuracy": float((y == p.argmax(axis=1)).mean()),
-        "ece": float(error.result()),
-        "nll": float(keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, p))),
-    }
+def predict(model, batches):
+    """Class ids and probabilities of the texts of `batches`, in the same order."""
+    return batches.y[batches.order], model.predict(batches, verbose=0)
 
 
 def _embeddings(run, vocabulary):

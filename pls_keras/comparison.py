@@ -1,0 +1,112 @@
+"""Methods compared over the same seeds or folds: mean ± standard deviation, paired tests."""
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+BASELINE = "NoLS"
+
+
+def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=0.0):
+    """Mean and spread of a metric by method, and its paired difference from a baseline.
+
+    Args:
+        scores: `DataFrame` with a row a run and columns `method`, `metric` and `pairs`. Every method
+            has the same seeds or folds.
+        metric: name of a column.
+        baseline: method to compare with.
+        pairs: column, or list of columns, that says which runs belong together: seeds or folds.
+        overlap: test samples over training samples, where `pairs` are folds; 0 for seeds. Training
+            sets of folds overlap, so that their scores are not independent, and a plain t-test calls
+            noise a difference too often. The variance of the mean is then (1/n + overlap) of the
+            sample's rather than 1/n (Nadeau and Bengio 2003, "Inference for the generalization
+            error").
+
+    Returns:
+        `DataFrame` indexed by method, in order of appearance: `mean`, `std` (of the sample), `n`,
+        `difference` from the baseline over the same pairs, and `p`, two-sided, of the paired t-test;
+        NaN for the baseline, and where there are not two pairs.
+
+    Example:
+        >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
+        ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
+        >>> compare_methods(scores, "accuracy").round(3).loc["ULS"].to_dict()
+        {'mean': 0.94, 'std': 0.01, 'n': 3.0, 'difference': 0.03, 'p': 0.035}
+    """
+    by_pair = scores.pivot(index=pairs, columns="method", values=metric)
+    if by_pair.isna().any(axis=None):
+        raise ValueError(f"Every method must have the same {pairs}. Received:\n{by_pair}")
+    table = {}
+    for method in scores["method"].unique():
+        differences = by_pair[method] - by_pair[baseline]
+        n = len(differences)
+        # Pairs that all differ by the same amount leave no spread for a test.
+        p = np.nan
+        if method != baseline and np.ptp(differences) > 0:
+            t = differences.mean() / np.sqrt((1 / n + overlap) * differences.var())
+            p = 2 * scipy.stats.t.sf(abs(t), n - 1)
+        table[method] = {
+            "mean": by_pair[method].mean(),
+            "std": by_pair[method].std(),
+            "n": n,
+            "difference": differences.mean(),
+            "p": p,
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def format_comparison(scores, columns, baseline=BASELINE):
+    """A printed table with a line a method.
+
+    Args:
+        scores: as for `compare_methods`.
+        columns: mapping from metric to (title, factor, decimals), such as
+            `{"accuracy": ("accuracy, %", 100, 2)}`.
+        baseline: method to compare with.
+
+    Returns:
+        Text: mean ± standard deviation of each metric. A star marks p < 0.05 against the baseline.
+    """
+    table = pd.DataFrame(index=scores["method"].unique())
+    for metric, (title, factor, decimals) in columns.items():
+        compared = compare_methods(scores, metric, baseline)
+        table[title] = [
+            cell(factor * row["mean"], factor * row["std"], decimals) + ("*" if row["p"] < 0.05 else " ")
+            for _, row in compared.iterrows()
+        ]
+    return table.to_string()
+
+
+def cell(mean, std, decimals=2):
+    """A mean with its standard deviation as text; either may be NaN."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
+
+
+def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
+    """One honest sentence on whether any method differs from the baseline.
+
+    Args:
+        compared: what `compare_methods` returned.
+        metric: name of the metric, for the sentence.
+        unit: what was paired, for the sentence.
+        baseline: what `compare_methods` compared with.
+    """
+    others = compared.drop(index=baseline)
+    n = int(others["n"].iloc[0])
+    if n < 2:
+        return f"One of {unit}: differences in {metric} say nothing about the methods."
+    differs = others[others["p"] < 0.05]
+    if differs.empty:
+        return (
+            f"Differences in {metric} from {baseline} are within noise "
+            f"(n = {n} {unit}, paired t-test, smallest p = {others['p'].min():.2f})."
+        )
+    parts = [
+        f"{method} {row['difference']:+.3g} (p = {row['p']:.3f})" for method, row in differs.iterrows()
+    ]
+    return (
+        f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
+        f"t-tests, not corrected for there being {len(others)}."
+    )

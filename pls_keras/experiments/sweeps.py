@@ -1,0 +1,156 @@
+"""Which runs a table or a figure has."""
+
+import numpy as np
+
+from pls_keras import labels
+from pls_keras.experiments.specs import ImageRun, TextRun
+
+PAPER_METHODS = ("NoLS", "ULS", "SEMLS")  # of Tables 2 and 3 and of the figures
+
+# Texts -------------------------------------------------------------------------------------------
+
+# Chosen with NoLS on validation texts.
+TEXT_EPOCHS = {"isear": 10, "tec": 8, "cbet": 5, "goemotions": 5, "sample": 12}
+SMOKE_TEXTS = {"vectors": None, "units": 8, "epochs": 2, "folds": 2, "scale": "smoke"}
+
+
+def text_run(dataset, method, **fields):
+    """A `TextRun` with the epochs of its data set."""
+    return TextRun(dataset=dataset, method=method, **{"epochs": TEXT_EPOCHS[dataset], **fields})
+
+
+def table2(scale="paper", **fields):
+    """Section 7, Table 2: three corpora, three methods, five folds."""
+    if scale == "smoke":
+        fields |= SMOKE_TEXTS
+    return [
+        text_run(dataset, method, fold=fold, seed=fold, **fields)
+        for dataset in (("sample",) if scale == "smoke" else ("isear", "tec", "cbet"))
+        for fold in range(fields.get("folds", 5))
+        for method in PAPER_METHODS
+    ]
+
+
+def table3(scale="paper", **fields):
+    """Section 7.1, Table 3: 3, 5 and 7 classes of CBET, three samples of each, five folds."""
+    dataset, names = "cbet", labels.CBET_LABELS
+    if scale == "smoke":
+        dataset, names = "sample", labels.ISEAR_LABELS
+        fields |= SMOKE_TEXTS
+    rng = np.random.default_rng(0)
+    runs = []
+    for size in (3, 5, 7):
+        for sample in range(3):
+            # In the order of the data set, so that a sample is a set of classes.
+            classes = tuple(names[i] for i in np.sort(rng.choice(len(names), size, replace=False)))
+            runs += [
+                text_run(dataset, method, fold=fold, seed=fold, classes=classes, sample=sample, **fields)
+                for fold in range(fields.get("folds", 5))
+                for method in PAPER_METHODS
+            ]
+    return runs
+
+
+def goemotions(scale="paper", **fields):
+    """Beyond the paper: 27 emotions on the official split, five seeds."""
+    if scale == "smoke":
+        return [
+            text_run("sample", method, fold=0, **fields | SMOKE_TEXTS)
+            for method in ("NoLS", "ULS", "SEMLS", "SEMLS^8", "COOC")
+        ]
+    return [
+        text_run("goemotions", method, seed=seed, **fields)
+        for seed in range(5)
+        for method in ("NoLS", "ULS", "CLS", "SEMLS", "SEMLS^8", "COOC")
+    ]
+
+
+# Images ------------------------------------------------------------------------------------------
+
+LEARNING_RATES = (0.1, 0.01, 0.001, 0.0001)  # section 6.3
+SEEDS = {"paper": 5, "lab": 3, "smoke": 1}
+CELLS = {  # of Table 1
+    ("cifar10", "ResNet18"): PAPER_METHODS,
+    ("cifar10", "ResNet34"): PAPER_METHODS,
+    ("cifar100", "ResNet18"): ("NoLS", "ULS", "CLS", "SEMLS"),
+    ("cifar100", "ResNet34"): ("NoLS", "ULS", "CLS", "SEMLS"),
+}
+# Section 6.2: what Table 1 has and the figures have not.
+TUNED = {
+    "paper": {"epochs": 120, "drops": (40, 80)},
+    "lab": {"epochs": 30, "drops": (15, 25)},
+    "smoke": {"drops": (1,)},
+}
+REGULARIZED = {"weight_decay": 5e-4, "augment": True, "keep_best": True}
+# What two cores finish in one to three hours: a narrow network, fewer images and epochs.
+LAB = {"width": 16, "train_images": 5_000, "eval_images": 2_000, "epochs": 30}
+SMOKE_IMAGES = {
+    "dataset": "digits",
+    "model": "ResNet8",
+    "width": 4,
+    "epochs": 2,
+    "train_images": 96,
+    "eval_images": 64,
+}
+SCALES = {"paper": {}, "lab": LAB, "smoke": SMOKE_IMAGES}
+
+
+def image_runs(dataset, model, methods, scale, **fields):
+    """A run for each seed of the scale and each method, seed by seed."""
+    return [
+        ImageRun(
+            **{"dataset": dataset, "model": model, **SCALES[scale], **fields, "scale": scale}
+            | {"method": method, "seed": seed}
+        )
+        for seed in range(SEEDS[scale])
+        for method in methods
+    ]
+
+
+def table1(scale="paper"):
+    """Section 6.2, Table 1: two datasets, two networks, three or four methods."""
+    cells = {("digits", "ResNet8"): ("NoLS", "ULS", "CLS", "SEMLS")} if scale == "smoke" else CELLS
+    return [
+        run
+        for (dataset, model), methods in cells.items()
+        for run in image_runs(dataset, model, methods, scale, **REGULARIZED | TUNED[scale])
+    ]
+
+
+def sharpened(scale="paper"):
+    """Beyond the paper: Table 1's CIFAR-100 and ResNet-18 with thetas that prefer more strongly.
+
+    The runs of NoLS, ULS, CLS and SEMLS are those of Table 1.
+    """
+    methods = ("NoLS", "ULS", "ULS-others", "CLS", "SEMLS", "SEMLS^4", "SEMLS^8", "SEMLS@5")
+    return image_runs("cifar100", "ResNet18", methods, scale, **REGULARIZED | TUNED[scale])
+
+
+def figure3(scale="paper"):
+    """Section 6.3, Figures 3 and 5: ResNet-18 on CIFAR-100 at four constant learning rates."""
+    return _dynamics("cifar100", "ResNet18", scale)
+
+
+def figure4(scale="paper"):
+    """Section 6.3, Figure 4: ResNet-34 on CIFAR-10 at four constant learning rates."""
+    return _dynamics("cifar10", "ResNet34", scale)
+
+
+def _dynamics(dataset, model, scale):
+    return [
+        run
+        for learning_rate in LEARNING_RATES
+        for run in image_runs(dataset, model, PAPER_METHODS, scale, learning_rate=learning_rate)
+    ]
+
+
+SWEEPS = {
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "figure3": figure3,
+    "figure4": figure4,
+    "figure5": figure3,
+    "goemotions": goemotions,
+    "sharpened": sharpened,
+}
