@@ -239,12 +239,17 @@ def _ship_thetas(options):
 def _add_bench(commands):
     bench = commands.add_parser("bench", help="measure the speed of the loss, GradientNorm and training")
     bench.add_argument(
-        "what", nargs="?", choices=["all", "loss", "gradient_norm", "training"], default="all"
+        "what",
+        nargs="?",
+        choices=["all", "loss", "gradient_norm", "training", "texts"],
+        default="all",
+        help="all is loss and gradient_norm; training: ResNets; texts: a sample of Table 2 (all)",
     )
     bench.add_argument("--rounds", type=_positive, help="rounds of loss and gradient_norm (15)")
     bench.add_argument("--model", choices=["ResNet18", "ResNet34"], default="ResNet18", help="(ResNet18)")
     bench.add_argument("--width", type=_positive, default=16, help="of training: channels (16)")
     bench.add_argument("--images", type=_positive, default=1024, help="of training: an epoch (1024)")
+    bench.add_argument("--vectors", help="of texts: file or gensim name (glove-wiki-gigaword-300)")
     bench.set_defaults(run=_run_bench)
 
 
@@ -260,7 +265,15 @@ def _run_bench(options):
         print("\nAn epoch of ResNet-18 at width 16 with GradientNorm against one without")
         print(table.round(3).to_string(index=False))
         print(f"median ratio {table['ratio'].median():.3f}")
-    if options.what in ("all", "training"):
+    if options.what == "texts":
+        from pls_keras.experiments.bench_texts import bench_texts
+
+        print("\nTwo runs of Table 2 of one epoch each: as a sweep, and the straightforward way")
+        table = bench_texts(options.vectors or "glove-wiki-gigaword-300")
+        print(table.round(2).to_string(index=False))
+        whole = table["straightforward_seconds"].sum() / table["seconds"].sum()
+        print(f"ratio of the whole {whole:.2f}")
+    if options.what == "training":
         table = bench.bench_training(options.model, width=options.width, images=options.images)
         print(f"\n{options.model} at width {options.width}, batches of 128: images a second in fit")
         print(table.round(1).to_string(index=False))

@@ -103,9 +103,10 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
             f"Differences in {metric} from {baseline} are within noise "
             f"(n = {n} {unit}, paired t-test, smallest p = {others['p'].min():.2f})."
         )
-    parts = [
-        f"{method} {row['difference']:+.3g} (p = {row['p']:.3f})" for method, row in differs.iterrows()
-    ]
+    parts = []
+    for method, row in differs.iterrows():
+        p = "< 0.001" if row["p"] < 0.001 else f"= {row['p']:.3f}"
+        parts.append(f"{method} {row['difference']:+.3g} (p {p})")
     return (
         f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
         f"t-tests, not corrected for there being {len(others)}."

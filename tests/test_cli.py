@@ -10,8 +10,9 @@ import pytest
 
 from pls_keras import Theta, cluster_theta, cooccurrence_theta, uniform_theta
 from pls_keras.__main__ import main
+from pls_keras.experiments.commands import CURVE_COLUMNS
 from pls_keras.experiments.store import RunStore
-from pls_keras.experiments.sweeps import table2
+from pls_keras.experiments.sweeps import SWEEPS, table2
 
 
 @pytest.mark.parametrize("command", ["", "demo", "theta", "theta semantic", "run", "report", "bench"])
@@ -103,6 +104,9 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["demo", "--images", "100000"], "1197 training images"),
         (["demo", "--smoothing-ratio", "1.5"], "smoothing-ratio"),
         (["report", "table2", "--results", "nowhere"], "pls_keras run table2"),
+        (["report", "observations", "--results", "nowhere"], "pls_keras run figure3"),
+        (["run", "table2", "--scale", "lab"], "has no lab scale"),
+        (["run", "table1", "--vectors", "glove.txt"], "--vectors is for texts"),
     ],
 )
 def test_a_mistake_ends_with_one_line_that_says_what_to_do(
@@ -174,3 +178,42 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
     assert len(rows) == 4 * len(runs)
     main(arguments)
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.slow
+def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path, capsys):
+    store = RunStore(tmp_path / "store")
+    rng = np.random.default_rng(0)
+    for sweep in ("figure3", "figure4"):
+        for run in SWEEPS[sweep]("lab"):
+            curves = pd.DataFrame({"epoch": np.arange(1, 9), "seconds": 1.0})
+            for column in CURVE_COLUMNS[CURVE_COLUMNS.index("grad_norm") :]:
+                curves[column] = rng.uniform(0.1, 1.0, 8)
+            where = {"seconds": 8.0, "hardware": "2 cores", "backend": "tensorflow"}
+            store.write(run, curves, {"scores": {"accuracy": 0.5}, **where})
+    where = ["--store", str(tmp_path / "store"), "--results", str(tmp_path)]
+    for sweep in ("figure3", "figure4", "figure5"):
+        main(["report", sweep, *where])
+        printed = capsys.readouterr().out
+        assert "| learning rate 0.0001 | SEMLS | 3 |" in printed
+        assert (tmp_path / f"{sweep}_lab.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
+    assert (tmp_path / "figure5_lab_parts.png").is_file()
+    main(["report", "observations", "--results", str(tmp_path)])
+    assert capsys.readouterr().out.count("\n- **6.3.") == 11
+
+
+def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):
+    main(["report", "figure2", "--results", str(tmp_path)])
+    assert "airplane" in capsys.readouterr().out
+    assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys):
+    main(["run", "table1", "--scale", "smoke", "--store", str(tmp_path / "store")])
+    main(["report", "table1", "--store", str(tmp_path / "store"), "--results", str(tmp_path)])
+    assert "| digits, ResNet-8 | SEMLS | 1 |" in capsys.readouterr().out
+    bins = pd.read_csv(tmp_path / "table1_reliability.csv")
+    assert bins.groupby("method")["samples"].sum().tolist() == [300] * 4
+    assert (tmp_path / "table1_smoke_reliability.png").is_file()

@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pls_keras import Theta, uniform_theta
+from pls_keras.data import load_digits
+from pls_keras.experiments.commands import SCALES, TEXTS
 from pls_keras.experiments.runner import execute, run_sweep
 from pls_keras.experiments.specs import ImageRun, TextRun
 from pls_keras.experiments.store import RunStore
@@ -55,7 +58,7 @@ def test_key_of_a_run_is_the_same_in_another_process_and_folder():
     assert run.record()["vectors"] == "glove.6B.50d"
 
 
-@pytest.mark.parametrize("method", ["PLS", "ULS^2", "SEMLS8", ""])
+@pytest.mark.parametrize("method", ["PLS", "ULS^2", "SEMLS8", "SEMLS^", "SEMLS@0.5", "CLS@5", ""])
 def test_a_method_that_does_not_exist_is_an_error(method):
     with pytest.raises(ValueError, match="method must be one of"):
         small_run(method)
@@ -69,16 +72,50 @@ def test_sweeps_hold_each_run_of_the_paper_once():
     assert sorted(map(len, classes)) == [3, 3, 3, 5, 5, 5, 7, 7, 7]
     assert all(set(names) <= set(CBET_LABELS) for names in classes)
     assert len({run.key for run in goemotions()}) == 6 * 5
+    assert len({run.key for run in SWEEPS["table1"]()}) == 14 * 5
+    for figure in ("figure3", "figure4", "figure5"):
+        runs = SWEEPS[figure]()
+        assert len({run.key for run in runs}) == 4 * 3 * 5
+        assert {(run.epochs, run.weight_decay, run.drops) for run in runs} == {(160, 0.0, ())}
     assert all(run.smoothing_ratio == 0.1 for sweep in SWEEPS.values() for run in sweep())
+    images = {run for sweep in SWEEPS.values() for run in sweep() if isinstance(run, ImageRun)}
+    beyond = {"ULS-others", "SEMLS^4", "SEMLS^8", "SEMLS@5"}
+    assert sum(run.epochs for run in images if run.method not in beyond) == 27_600
 
 
-def test_methods_of_a_sweep_share_folds_seeds_and_all_else():
-    for sweep in SWEEPS.values():
-        by_method = {}
-        for run in sweep():
-            rest = dataclasses.replace(run, method="NoLS").key
-            by_method.setdefault(run.method, []).append(rest)
-        assert len({tuple(keys) for keys in by_method.values()}) == 1
+@pytest.mark.parametrize(("name", "sweep"), SWEEPS.items())
+def test_methods_of_a_sweep_share_folds_seeds_and_all_else(name, sweep):
+    for scale in ("paper", "smoke") if name in TEXTS else SCALES:
+        methods = {}
+        for run in sweep(scale):
+            assert run.scale == scale
+            rest = dataclasses.replace(run, method="NoLS", seed=0)
+            methods.setdefault(rest, []).append((run.seed, run.method))
+        for pairs in methods.values():
+            seeds, names = ({pair[i] for pair in pairs} for i in (0, 1))
+            assert len(pairs) == len(set(pairs)) == len(seeds) * len(names)
+            assert {"NoLS", "ULS", "SEMLS"} <= names
+
+
+def test_sharpened_runs_share_those_of_table1():
+    for scale in SCALES:
+        shared = {run.key for run in SWEEPS["sharpened"](scale)} & {r.key for r in SWEEPS["table1"](scale)}
+        assert len(shared) == 4 * len({run.seed for run in SWEEPS["table1"](scale)})
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("NoLS", uniform_theta(10)),
+        ("ULS-others", uniform_theta(10, include_true=False)),
+        ("CLS", Theta.load("digits-cls")),
+        ("SEMLS^2", Theta.load("digits-semls").sharpen(2)),
+        ("SEMLS@3", Theta.load("digits-semls").top_k(3)),
+    ],
+)
+def test_a_method_is_a_theta(method, expected):
+    theta = small_run(method).theta(load_digits())
+    np.testing.assert_array_equal(theta, expected)
 
 
 def test_a_stored_run_reads_back(tmp_path):
@@ -120,6 +157,9 @@ def test_execute_trains_a_run_and_says_where():
     assert run == small_run()
     assert len(history) == 1
     assert 0 <= result["scores"]["accuracy"] <= 1
+    bins = pd.DataFrame(result["reliability"])
+    assert bins["samples"].sum() == 300
+    assert (bins["samples"] * bins["accuracy"]).sum() / 300 == pytest.approx(result["scores"]["accuracy"])
     assert result["seconds"] > 0
     assert result["hardware"]
     assert result["packages"]["keras"]

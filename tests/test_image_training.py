@@ -49,14 +49,15 @@ class StopBefore(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("run", PROTOCOLS, ids=["figures", "table1"])
 def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
-    curves, scores = train_on_images(run)
+    curves, result = train_on_images(run)
     for epoch in np.sort(np.random.default_rng().choice(4, 2, replace=False)):
         with pytest.raises(KeyboardInterrupt):
             train_on_images(run, folder=tmp_path / "run", callbacks=[StopBefore(epoch)])
-    resumed, resumed_scores = train_on_images(run, folder=tmp_path / "run")
+    resumed, resumed_result = train_on_images(run, folder=tmp_path / "run")
     pd.testing.assert_frame_equal(resumed.drop(columns=TIMES), curves.drop(columns=TIMES), rtol=1e-3)
+    scores = result["scores"]
     for name in set(scores) - {"images_per_second"}:
-        assert resumed_scores[name] == pytest.approx(scores[name], rel=1e-3, abs=1e-6)
+        assert resumed_result["scores"][name] == pytest.approx(scores[name], rel=1e-3, abs=1e-6)
     assert not (tmp_path / "run").exists()
 
 
@@ -74,7 +75,8 @@ def test_curves_one_epoch_ahead_of_the_weights_are_taken_back(tmp_path):
 
 def test_the_best_weights_are_those_of_the_least_validation_cross_entropy():
     run = dataclasses.replace(PROTOCOLS[1], learning_rate=0.5, drops=(), epochs=3)
-    curves, scores = train_on_images(run)
+    curves, result = train_on_images(run)
+    scores = result["scores"]
     assert scores["epoch"] == curves["val_nll"].argmin() + 1
     images, seen = load_images(run), {}
 
@@ -90,10 +92,10 @@ def test_the_best_weights_are_those_of_the_least_validation_cross_entropy():
 def test_test_images_are_not_looked_at_before_the_end_where_weights_are_chosen():
     images = load_images(PROTOCOLS[1])
     blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test))
-    curves, scores = train_on_images(PROTOCOLS[1], images)
+    curves, result = train_on_images(PROTOCOLS[1], images)
     same, others = train_on_images(PROTOCOLS[1], blind)
     pd.testing.assert_frame_equal(curves.drop(columns=TIMES), same.drop(columns=TIMES), rtol=1e-3)
-    assert others["accuracy"] != scores["accuracy"]
+    assert others["scores"]["accuracy"] != result["scores"]["accuracy"]
 
 
 def test_the_learning_rate_falls_tenfold_after_its_epochs():

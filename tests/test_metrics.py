@@ -95,3 +95,14 @@ def test_compiled_fit_and_evaluate_report_the_naive_error():
         expected = naive_calibration_error(IDS, PROBABILITIES, weights, 15)
         np.testing.assert_allclose(scores[key], expected, atol=1e-5)
         np.testing.assert_allclose(history[key][-1], expected, atol=1e-5)
+
+
+def test_reliability_gives_each_bin_its_samples_confidence_and_accuracy():
+    metric = ExpectedCalibrationError(bins=4)
+    metric.update_state([0, 1, 1], [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    table = metric.reliability()
+    assert table["samples"].tolist() == [0, 0, 1, 2]
+    np.testing.assert_allclose(table["confidence"], [np.nan, np.nan, 0.7, 0.85], rtol=1e-6)
+    np.testing.assert_allclose(table["accuracy"], [np.nan, np.nan, 1.0, 0.5], rtol=1e-6)
+    gaps = (table["samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / 3
+    assert float(metric.result()) == pytest.approx(gaps)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pls_keras import Theta, semantic_theta, uniform_theta
-from pls_keras.plots import AXIS_LABELS, plot_curves, plot_theta
+from pls_keras.plots import AXIS_LABELS, plot_curves, plot_learning_rates, plot_reliability, plot_theta
 from pls_keras.style import METHOD_COLOURS
 
 
@@ -117,3 +117,47 @@ def test_methods_have_four_colours_that_grey_tells_apart():
     rgb = np.array([matplotlib.colors.to_rgb(colour) for colour in METHOD_COLOURS.values()])
     brightness = np.sort(rgb @ weights)
     assert np.diff(brightness).min() > 0.05
+
+
+def test_learning_rates_have_a_panel_each_from_the_largest_on():
+    curves = pd.DataFrame(
+        [
+            {
+                "method": m,
+                "seed": 0,
+                "epoch": e,
+                "learning_rate": rate,
+                "grad_norm": rate * e,
+                "test_loss": e,
+            }
+            for m in ("NoLS", "ULS")
+            for rate in (0.001, 0.1, 0.01, 0.0001)
+            for e in (1, 2)
+        ]
+    )
+    axes = plot_learning_rates(curves, "grad_norm")
+    assert axes.shape == (2, 2)
+    titles = [f"learning rate {rate}" for rate in ("0.1", "0.01", "0.001", "0.0001")]
+    assert [ax.get_title() for ax in axes.flat] == titles
+    np.testing.assert_allclose(axes[0, 1].get_lines()[0].get_ydata(), [0.01, 0.02])
+    assert [ax.get_legend() is not None for ax in axes.flat] == [True, False, False, False]
+    assert axes[0, 0].get_ylabel() == AXIS_LABELS["grad_norm"]
+    both = plot_learning_rates(curves, ["grad_norm", "test_loss"])
+    assert both.shape == (2, 4)
+    assert both[1, 0].get_ylabel() == AXIS_LABELS["test_loss"]
+
+
+def test_a_reliability_diagram_pools_the_runs_of_a_method():
+    bins = pd.DataFrame(
+        {
+            "method": ["ULS"] * 4,
+            "bin": [0, 1, 0, 1],
+            "samples": [1, 0, 3, 2],
+            "confidence": [0.2, 0.0, 0.4, 0.9],
+            "accuracy": [0.0, 0.0, 1.0, 0.5],
+        }
+    )
+    diagonal, line = plot_reliability(bins).get_lines()
+    np.testing.assert_allclose(diagonal.get_xydata(), [[0, 0], [1, 1]])
+    np.testing.assert_allclose(line.get_xydata(), [[0.35, 0.75], [0.9, 0.5]])
+    assert line.get_color() == METHOD_COLOURS["ULS"]

@@ -8,14 +8,8 @@ import pytest
 import scipy.stats
 
 from pls_keras import paper
-from pls_keras.report import (
-    REPORTS,
-    compare_methods,
-    compare_with_paper,
-    describe_difference,
-    format_comparison,
-    format_report,
-)
+from pls_keras.comparison import compare_methods, describe_difference, format_comparison
+from pls_keras.report import REPORTS, compare_with_paper, format_report, results_of_curves
 
 METHODS = ("NoLS", "ULS", "SEMLS")
 
@@ -147,3 +141,68 @@ def test_the_papers_tables_have_every_cell():
     assert [len(table) for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)] == [14, 9, 9]
     assert paper.TABLE2["mean"].max() == 59.06
     assert paper.TABLE1.set_index(["row", "method"]).loc[("cifar100, ResNet-34", "CLS"), "mean"] == 72.813
+
+
+def test_beyond_the_paper_methods_are_also_tested_against_uls():
+    results = results_of("goemotions", ULS=0.02, SEMLS=0.04)
+    text = format_report(results, REPORTS["goemotions"])
+    against_nols, against_uls = (line for line in text.splitlines() if line.startswith("- goemotions:"))
+    assert re.search(r"from NoLS beyond noise for ULS \+\S+ \(p \S \S+\), SEMLS \+[34]", against_nols)
+    assert re.search(r"from ULS beyond noise for NoLS -\S+ \(p \S \S+\), SEMLS \+[12]", against_uls)
+
+
+def test_image_rows_are_dataset_and_network_beside_the_papers():
+    results = results_of("cifar10", ULS=0.1).assign(model="ResNet34", scale="lab")
+    results["metric"] = results["metric"].replace("macro_f1", "accuracy")
+    text = format_report(results, REPORTS["table1"])
+    assert re.search(
+        r"\| cifar10, ResNet-34 \| ULS \| 5 \| 70\.\d\d ± 7.\d\d \| 93.56 ± 0.61 \| \+10", text
+    )
+    assert "accuracy differs from NoLS beyond noise for ULS" in text
+    assert "scale lab" in text
+
+
+def test_a_row_that_no_seed_has_finished_is_left_out():
+    results = pd.concat([results_of("isear"), results_of("tec").query("method == 'NoLS' or fold < 0")])
+    results = results[~((results["dataset"] == "isear") & (results["fold"] > 2))]
+    results = results[
+        ~((results["dataset"] == "isear") & (results["method"] == "ULS") & (results["fold"] == 2))
+    ]
+    table = compare_with_paper(results.query("dataset == 'isear'"), REPORTS["table2"])
+    assert set(table["n"]) == {2}
+    alone = results_of("tec").query("(fold == 0) == (method == 'NoLS')")
+    with pytest.raises(ValueError, match="Let the sweep go on"):
+        compare_with_paper(alone, REPORTS["table2"])
+
+
+def test_curves_become_scores_of_their_last_epoch_and_the_mean_gradient_norm():
+    curves = pd.DataFrame(
+        [
+            {
+                "key": f"{method}{rate}{seed}",
+                "dataset": "cifar100",
+                "method": method,
+                "learning_rate": rate,
+                "seed": seed,
+                "epoch": epoch,
+                "seconds": 1.0,
+                "grad_norm": epoch + seed,
+                "generalization_error": epoch / 10,
+                "train_accuracy": 0.5,
+                "test_accuracy": 0.25,
+            }
+            for method in METHODS
+            for rate in (0.1, 0.01)
+            for seed in range(3)
+            for epoch in (1, 2, 3)
+        ]
+    )
+    results = results_of_curves(curves)
+    one = results[(results["key"] == "ULS0.011")].set_index("metric")["value"]
+    assert one.to_dict() == pytest.approx(
+        {"generalization_error": 0.3, "grad_norm": 3.0, "train_accuracy": 0.5, "test_accuracy": 0.25}
+    )
+    table = compare_with_paper(results, REPORTS["figure5"])
+    assert table["row"].tolist() == ["learning rate 0.1"] * 3 + ["learning rate 0.01"] * 3
+    assert table["mean"].tolist() == [3.0] * 6
+    assert "18 runs" in format_report(results, REPORTS["figure5"])

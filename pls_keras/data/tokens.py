@@ -43,7 +43,7 @@ def text_vectorization(texts, *, min_count=2, max_words=60):
     Args:
         texts: training texts, array of str of shape (n,). Texts of other folds stay out.
         min_count: occurrences below which a word is left to id 1.
-        max_words: words of a text that are read, from its start.
+        max_words: words of a text that are read, from its start; None for all.
 
     Returns:
         `keras.layers.TextVectorization`; called on n texts, it gives ids of shape (n, length).

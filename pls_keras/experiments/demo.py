@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm.auto import tqdm
 
+from pls_keras.comparison import compare_methods, describe_difference, format_comparison
 from pls_keras.experiments.image_training import load_images, train_on_images
 from pls_keras.experiments.specs import METHODS, ImageRun
 from pls_keras.plots import plot_curves, plot_theta
-from pls_keras.report import compare_methods, describe_difference, format_comparison
 
 DEMOS = {
     # A small training set, so that smoothing has overfitting to work against.

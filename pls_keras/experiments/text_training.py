@@ -97,7 +97,7 @@ def train_on_texts(run, callbacks=()):
     train, validation, test = split_texts(run, texts)
     layer = text_vectorization(texts.texts[train], min_count=run.min_count, max_words=run.max_words)
     tokens = keras.ops.convert_to_numpy(layer(texts.texts))
-    embeddings, found = _embeddings(run, layer.get_vocabulary())
+    embeddings, found = embed(run, layer.get_vocabulary())
 
     def batches(rows, size=512, **shuffling):
         return LengthBatches(tokens[rows], texts.y[rows], size, **shuffling)
@@ -137,7 +137,8 @@ def predict(model, batches):
     return batches.y[batches.order], model.predict(batches, verbose=0)
 
 
-def _embeddings(run, vocabulary):
+def embed(run, vocabulary):
+    """Word vectors of a run's vocabulary, and which words have one of their own."""
     if run.vectors is None:
         rng = np.random.default_rng(run.seed)
         random = rng.normal(0.0, 0.1, (len(vocabulary), RANDOM_DIMENSION)).astype("float32")
