@@ -1,5 +1,8 @@
 """Figures. A plot takes a table and axes, and returns the axes."""
 
+import contextlib
+
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -35,7 +38,7 @@ def plot_theta(theta, ax=None):
         >>> plot_theta(uniform_theta(3)).get_ylabel()
         'true class'
     """
-    with plt.rc_context({**RC, "axes.grid": False}):
+    with _style({"axes.grid": False}):
         if ax is None:
             size = np.clip(0.22 * theta.classes, 6, 14)
             _, ax = plt.subplots(figsize=(size + 1, size), layout="compressed")
@@ -87,7 +90,7 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
         for method, theta in thetas.items()
     }
     largest = max(np.delete(np.asarray(q), onehot.argmax()).max() for q in rows.values()) * 1.25
-    with plt.rc_context(RC):
+    with _style():
         if axes is None:
             size = (2.6 * len(thetas), 0.8 + 0.24 * len(labels))
             _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
@@ -112,7 +115,7 @@ def plot_curves(curves, column, ax=None):
     Returns:
         The axes.
     """
-    with plt.rc_context(RC):
+    with _style():
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
         for method in curves["method"].unique():
@@ -144,7 +147,7 @@ def plot_learning_rates(curves, columns, axes=None):
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     rates = sorted(curves["learning_rate"].unique(), reverse=True)
-    with plt.rc_context(RC):
+    with _style():
         if axes is None:
             shape = (2, 2) if len(columns) == 1 and len(rates) == 4 else (len(columns), len(rates))
             size = (1 + 4 * shape[1], 0.6 + 3 * shape[0])
@@ -173,7 +176,7 @@ def plot_reliability(bins, ax=None):
     Returns:
         The axes. Below the diagonal a model is more confident than right.
     """
-    with plt.rc_context(RC):
+    with _style():
         if ax is None:
             _, ax = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
         ax.plot([0, 1], [0, 1], color="#bbbbbb", ls="--", lw=1, label="calibrated")
@@ -188,3 +191,13 @@ def plot_reliability(bins, ax=None):
         ax.set_aspect("equal")
         ax.legend(frameon=False)
     return ax
+
+
+@contextlib.contextmanager
+def _style(changes=()):
+    """How figures look, for a while."""
+    with plt.rc_context({**RC, **dict(changes)}):
+        yield
+        # The first figure of a notebook turns interactive mode on. Leaving must not turn it off again.
+        interactive = matplotlib.is_interactive()
+    matplotlib.interactive(interactive)

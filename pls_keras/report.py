@@ -1,6 +1,7 @@
 """Tables of results beside the paper's, as Markdown, each with what it stands on."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -134,6 +135,22 @@ REPORTS = {
         rows=_rate_rows,
     ),
 }
+
+
+def load_results(name, scale, folder="results"):
+    """Results that were kept as CSV.
+
+    Args:
+        name: "table1", "figure3", "table1_reliability", …
+        scale: "paper", "lab" or "smoke".
+        folder: where `name`.csv lies; by default as seen from the notebooks.
+
+    Returns:
+        `DataFrame`, empty where nothing of this scale is kept.
+    """
+    csv = pathlib.Path(folder) / f"{name}.csv"
+    table = pd.read_csv(csv, dtype={"classes": str}) if csv.is_file() else pd.DataFrame({"scale": []})
+    return table[table["scale"] == scale].fillna({"classes": ""})
 
 
 def results_of_curves(curves):

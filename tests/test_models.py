@@ -292,6 +292,18 @@ def test_padding_changes_no_prediction(build, padding):
     np.testing.assert_allclose(to_numpy(model(np.pad(TEXTS, padding))), to_numpy(model(TEXTS)), atol=1e-6)
 
 
+def test_word_dropout_drops_whole_words_in_training_alone():
+    model = small_bilstm(dropout=0.0, word_dropout=0.4)
+    words = keras.Model(model.input, model.get_layer("vector_dropout").output)
+    texts = np.tile(TEXTS, (20, 1))
+    kept = to_numpy(words(texts))
+    dropped = to_numpy(words(texts, training=True))
+    gone = (dropped == 0).all(axis=-1)
+    assert 0.3 < gone.mean() < 0.5
+    np.testing.assert_allclose(dropped[~gone], kept[~gone] / 0.6, rtol=1e-5)
+    assert not (kept == 0).all(axis=-1).any()
+
+
 def test_the_order_of_words_matters_to_both_and_bilstm_reads_both_ways():
     for build in (small_lstm, small_bilstm):
         model = build()

@@ -162,16 +162,16 @@ def _merge(options):
 def _text(options, scale):
     """The report at a scale; its pictures are drawn beside the results. None without results."""
     from pls_keras.observations import check_observations, format_checks
-    from pls_keras.report import REPORTS, format_report, results_of_curves
+    from pls_keras.report import REPORTS, format_report, load_results, results_of_curves
 
     if options.sweep == "observations":
-        curves = [_kept(options.results, name, scale) for name in ("figure3", "figure4")]
+        curves = [load_results(name, scale, options.results) for name in ("figure3", "figure4")]
         if any(part.empty for part in curves):
             return None
         return (
             f"**The paper's observations, scale {scale}**\n\n{format_checks(check_observations(*curves))}"
         )
-    table = _kept(options.results, options.sweep, scale)
+    table = load_results(options.sweep, scale, options.results)
     if table.empty:
         return None
     if options.sweep in DYNAMICS:
@@ -206,8 +206,9 @@ def _draw_reliability(sweep, scale, folder):
     import matplotlib.pyplot as plt
 
     from pls_keras.plots import plot_reliability
+    from pls_keras.report import load_results
 
-    bins = _kept(folder, f"{sweep}_reliability", scale)
+    bins = load_results(f"{sweep}_reliability", scale, folder)
     cells = list(bins.groupby(["dataset", "model"], sort=False))
     _, axes = plt.subplots(
         1, len(cells), figsize=(4.2 * len(cells), 4.4), layout="constrained", squeeze=False
@@ -225,15 +226,6 @@ def _save(axes, path):
     figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
     print(f"Wrote {path}")
-
-
-def _kept(folder, name, scale):
-    """Kept results of a sweep at a scale; an empty table where there are none."""
-    import pandas as pd
-
-    csv = folder / f"{name}.csv"
-    table = _read(csv) if csv.is_file() else pd.DataFrame({"scale": []})
-    return table[table["scale"] == scale]
 
 
 def _read(csv):

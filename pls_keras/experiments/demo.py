@@ -5,11 +5,9 @@ import pathlib
 
 import keras
 import matplotlib.pyplot as plt
-import pandas as pd
-from tqdm.auto import tqdm
 
 from pls_keras.comparison import compare_methods, describe_difference, format_comparison
-from pls_keras.experiments.image_training import load_images, train_on_images
+from pls_keras.experiments.image_training import load_images, train_runs
 from pls_keras.experiments.specs import METHODS, ImageRun
 from pls_keras.plots import plot_curves, plot_theta
 
@@ -68,15 +66,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         f"ε = {first.smoothing_ratio}, learning rate {first.learning_rate}, backend "
         f"{keras.backend.backend()}"
     )
-    curves, scores = [], []
-    with tqdm(total=len(runs) * first.epochs, unit="epoch") as bar:
-        for run in runs:
-            bar.set_description(f"{run.method}, seed {run.seed}")
-            tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
-            curve, result = train_on_images(run, images, callbacks=[tick])
-            curves.append(curve.assign(method=run.method, seed=run.seed))
-            scores.append({"method": run.method, "seed": run.seed, **result["scores"]})
-    curves, scores = pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
+    curves, scores = train_runs(runs)
 
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

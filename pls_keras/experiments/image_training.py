@@ -6,7 +6,9 @@ import time
 
 import keras
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import train_test_split
+from tqdm.auto import tqdm
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, with_preprocessing
@@ -182,6 +184,28 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
     }
     checkpoint.delete()
     return curves, {"scores": scores, "reliability": reliability(*tested)}
+
+
+def train_runs(runs):
+    """Train a few runs in this process, one after the other, with a progress bar.
+
+    Args:
+        runs: list of `ImageRun`.
+
+    Returns:
+        Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run. Both have
+        columns `method`, `learning_rate` and `seed`.
+    """
+    curves, scores = [], []
+    with tqdm(total=sum(run.epochs for run in runs), unit="epoch") as bar:
+        for run in runs:
+            bar.set_description(f"{run.method}, rate {run.learning_rate:g}, seed {run.seed}")
+            tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
+            curve, result = train_on_images(run, callbacks=[tick])
+            which = {"method": run.method, "learning_rate": run.learning_rate, "seed": run.seed}
+            curves.append(curve.assign(**which))
+            scores.append({**which, **result["scores"]})
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
 
 
 class _TrainingTime(keras.callbacks.Callback):

@@ -132,7 +132,8 @@ class TextRun(Run):
         vectors: word vectors, as `pls_keras.embeddings.load_vectors` takes them; None for random
             ones.
         units: size of the LSTM's state in each direction.
-        dropout: fraction of each word vector, and of the last state.
+        dropout: fraction of each word vector, and of the pooled states, that is dropped.
+        word_dropout: fraction of the words that are dropped whole.
         class_weight: exponent in [0, 1] of 1 / frequency, the weight of a class in the loss; 0.5 gives
             rare classes some of the part that they have in macro F1.
         learning_rate: of Adam at the start; it falls to 0 along a cosine.
@@ -151,7 +152,8 @@ class TextRun(Run):
     pooling: str = "max"
     vectors: str | None = "glove-wiki-gigaword-300"
     units: int = 128
-    dropout: float = 0.5
+    dropout: float = 0.4
+    word_dropout: float = 0.15
     class_weight: float = 0.5
     learning_rate: float = 0.008
     batch_size: int = 64

@@ -63,6 +63,7 @@ def build_text_model(run, texts, embeddings, steps):
         trainable_embeddings=True,
         units=run.units,
         dropout=run.dropout,
+        word_dropout=run.word_dropout,
         pooling=run.pooling,
     )
     model.compile(

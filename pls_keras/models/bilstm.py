@@ -44,6 +44,7 @@ def LSTM(
     embeddings=None,
     units=128,
     dropout=0.5,
+    word_dropout=0.0,
     pooling="last",
     trainable_embeddings=False,
     classifier_activation="softmax",
@@ -67,6 +68,7 @@ def LSTM(
         units: size of the state, in each direction.
         dropout: fraction in [0, 1) of each word vector, and of the pooled states, that is dropped in
             training.
+        word_dropout: fraction in [0, 1) of the words that are dropped whole in training.
         pooling: what the dense layer sees: "last", the state after the last word, or "max", the
             maximum of each feature over the words (Collobert et al., 2011).
         trainable_embeddings: whether training changes `embeddings`.
@@ -94,6 +96,7 @@ def LSTM(
         embedding_dimension=embedding_dimension,
         embeddings=embeddings,
         dropout=dropout,
+        word_dropout=word_dropout,
         trainable_embeddings=trainable_embeddings,
         classifier_activation=classifier_activation,
         name=name,
@@ -108,6 +111,7 @@ def BiLSTM(
     embeddings=None,
     units=128,
     dropout=0.5,
+    word_dropout=0.0,
     pooling="last",
     trainable_embeddings=False,
     classifier_activation="softmax",
@@ -132,6 +136,7 @@ def BiLSTM(
         embedding_dimension=embedding_dimension,
         embeddings=embeddings,
         dropout=dropout,
+        word_dropout=word_dropout,
         trainable_embeddings=trainable_embeddings,
         classifier_activation=classifier_activation,
         name=name,
@@ -146,6 +151,7 @@ def _text_classifier(
     embedding_dimension,
     embeddings,
     dropout,
+    word_dropout,
     pooling,
     trainable_embeddings,
     classifier_activation,
@@ -183,7 +189,8 @@ def _text_classifier(
         trainable=embeddings is None or trainable_embeddings,
         name="embeddings",
     )(tokens)
-    x = layers.Dropout(dropout, name="word_dropout")(x)
+    x = layers.Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
+    x = layers.Dropout(dropout, name="vector_dropout")(x)
     x = encoder(x)
     if pooling == "max":
         x = MaxOverWords(name="max_over_words")(x)
