@@ -19,6 +19,8 @@ COLUMNS = {
     "grad_norm": ("gradient norm", 1, 3),
     "ece": ("ECE, %", 100, 1),
     "nll": ("NLL", 1, 3),
+    "val_macro_f1": ("validation macro F1, %", 100, 2),
+    "val_nll": ("validation NLL", 1, 3),
     "train_accuracy": ("training accuracy, %", 100, 1),
     "test_accuracy": ("test accuracy, %", 100, 1),
 }
@@ -109,6 +111,15 @@ REPORTS = {
         title="GoEmotions: macro F1 with 27 emotions, official split",
         metric="macro_f1",
         baselines=(BASELINE, "ULS"),
+    ),
+    "tuning": Report(
+        title="The text classifier's choice: NoLS on validation texts of two folds",
+        metric="val_macro_f1",
+        others=("val_nll",),
+        pairs=("fold",),
+        unit="folds",
+        overlap=1 / 4,
+        baselines=("chosen",),
     ),
     "sharpened": Report(
         title="Thetas that prefer more strongly: test accuracy on CIFAR-100",

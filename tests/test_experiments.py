@@ -17,7 +17,7 @@ from pls_keras.experiments.commands import SCALES, TEXTS
 from pls_keras.experiments.runner import execute, run_sweep
 from pls_keras.experiments.specs import ImageRun, TextRun
 from pls_keras.experiments.store import RunStore
-from pls_keras.experiments.sweeps import SWEEPS, goemotions, table2, table3
+from pls_keras.experiments.sweeps import CANDIDATES, SWEEPS, candidate_names, goemotions, table2, table3
 from pls_keras.labels import CBET_LABELS
 
 
@@ -83,7 +83,18 @@ def test_sweeps_hold_each_run_of_the_paper_once():
     assert sum(run.epochs for run in images if run.method not in beyond) == 27_600
 
 
-@pytest.mark.parametrize(("name", "sweep"), SWEEPS.items())
+def test_candidates_of_the_tuning_have_names_and_the_chosen_one_is_table2s():
+    for scale in ("paper", "smoke"):
+        fields = {"vectors": "some/glove.6B.50d.txt"} if scale == "paper" else {}
+        runs = SWEEPS["tuning"](scale, **fields)
+        names = candidate_names("glove.6B.50d.txt")
+        assert {names[run.key] for run in runs} == set(CANDIDATES)
+        assert len({run.key for run in runs}) == len(runs)
+        chosen = {run.key for run in runs if names[run.key] == "chosen"}
+        assert chosen < {run.key for run in table2(scale, **fields)}
+
+
+@pytest.mark.parametrize(("name", "sweep"), [item for item in SWEEPS.items() if item[0] != "tuning"])
 def test_methods_of_a_sweep_share_folds_seeds_and_all_else(name, sweep):
     for scale in ("paper", "smoke") if name in TEXTS else SCALES:
         methods = {}

@@ -2,9 +2,9 @@
 
 import pathlib
 
-TABLES = ("table1", "table2", "table3", "goemotions", "sharpened")
+TABLES = ("table1", "table2", "table3", "goemotions", "sharpened", "tuning")
 DYNAMICS = ("figure3", "figure4", "figure5")
-TEXTS = ("table2", "table3", "goemotions")  # sweeps on texts
+TEXTS = ("table2", "table3", "goemotions", "tuning")  # sweeps on texts
 SCALES = ("paper", "lab", "smoke")
 RESULTS = pathlib.Path("notebooks/results")
 CURVE_COLUMNS = [
@@ -178,6 +178,11 @@ def _text(options, scale):
         if options.store:
             _draw_curves(table, options.sweep, scale, options.results)
         table = results_of_curves(table)
+    elif options.sweep == "tuning":
+        from pls_keras.experiments.sweeps import candidate_names
+
+        # A run knows the file of its vectors by its stem.
+        table["method"] = table["key"].map(candidate_names(f"{table['vectors'].iloc[0]}.txt"))
     elif options.store and options.sweep in ("table1", "sharpened"):
         _draw_reliability(options.sweep, scale, options.results)
     return format_report(table, REPORTS[options.sweep])

@@ -1,5 +1,7 @@
 """Which runs a table or a figure has."""
 
+import dataclasses
+
 import numpy as np
 
 from pls_keras import labels
@@ -9,7 +11,7 @@ PAPER_METHODS = ("NoLS", "ULS", "SEMLS")  # of Tables 2 and 3 and of the figures
 
 # Texts -------------------------------------------------------------------------------------------
 
-# Chosen with NoLS on validation texts.
+# Chosen with NoLS on validation texts, as all of `TextRun`; see `tuning`.
 TEXT_EPOCHS = {"isear": 10, "tec": 6, "cbet": 5, "goemotions": 5, "sample": 12}
 SMOKE_TEXTS = {"vectors": None, "units": 8, "epochs": 2, "folds": 2, "scale": "smoke"}
 
@@ -63,6 +65,57 @@ def goemotions(scale="paper", **fields):
         for seed in range(5)
         for method in ("NoLS", "ULS", "CLS", "SEMLS", "SEMLS^8", "COOC")
     ]
+
+
+# What the text classifier was chosen among: changes to `TextRun`, and to the epochs.
+CHOSEN = "chosen"
+CANDIDATES = {
+    CHOSEN: {},
+    "LSTM, last state": {"model": "LSTM", "pooling": "last"},
+    "LSTM": {"model": "LSTM"},
+    "last states": {"pooling": "last"},
+    "64 units": {"units": 64},
+    "dropout 0.5, no word dropout": {"dropout": 0.5, "word_dropout": 0.0},
+    "word dropout 0.25": {"word_dropout": 0.25},
+    "batches of 32, rate 0.005": {"batch_size": 32, "learning_rate": 0.005},
+    "rate 0.004": {"learning_rate": 0.004},
+    "2 epochs more": {"more_epochs": 2},
+    "2 epochs less": {"more_epochs": -2},
+}
+
+
+def tuning(scale="paper", **fields):
+    """The choice of the text classifier: NoLS on two folds of ISEAR and TEC, scored on validation texts.
+
+    The runs of what was chosen are those of Table 2.
+    """
+    if scale == "smoke":
+        fields |= SMOKE_TEXTS
+    return [
+        candidate_run(name, dataset, fold, **fields)
+        for dataset in (("sample",) if scale == "smoke" else ("isear", "tec"))
+        for name in CANDIDATES
+        for fold in range(2)
+    ]
+
+
+def candidate_run(name, dataset, fold, **fields):
+    """The run of a candidate on one fold."""
+    changes = dict(CANDIDATES[name])
+    run = text_run(dataset, "NoLS", fold=fold, seed=fold, **fields)
+    changes["epochs"] = max(1, run.epochs + changes.pop("more_epochs", 0))
+    return dataclasses.replace(run, **changes)
+
+
+def candidate_names(vectors=None):
+    """The name of the candidate by the key of its run."""
+    fields = {} if vectors is None else {"vectors": vectors}
+    return {
+        candidate_run(name, dataset, fold, **more).key: name
+        for name in CANDIDATES
+        for fold in range(2)
+        for dataset, more in (("isear", fields), ("tec", fields), ("sample", fields | SMOKE_TEXTS))
+    }
 
 
 # Images ------------------------------------------------------------------------------------------
@@ -152,5 +205,6 @@ SWEEPS = {
     "figure4": figure4,
     "figure5": figure3,
     "goemotions": goemotions,
+    "tuning": tuning,
     "sharpened": sharpened,
 }
