@@ -1,12 +1,15 @@
 """The commands `run` and `report`."""
 
+import argparse
 import pathlib
+import re
 
 TABLES = ("table1", "table2", "table3", "goemotions", "sharpened", "tuning")
 DYNAMICS = ("figure3", "figure4", "figure5")
 TEXTS = ("table2", "table3", "goemotions", "tuning")  # sweeps on texts
 SCALES = ("paper", "lab", "smoke")
 RESULTS = pathlib.Path("notebooks/results")
+README_TABLE = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 CURVE_COLUMNS = [
     "key",
     "dataset",
@@ -100,9 +103,10 @@ def add_report(commands):
         "report",
         help="print a table beside the paper's, with paired tests, or draw a figure",
         description="Print a table, or draw a figure, from results that are kept as CSV. With --store, "
-        "the finished runs of a store come in first, and CSV, Markdown and pictures are written.",
+        "the finished runs of a store come in first, and CSV, Markdown and pictures are written. "
+        "`report readme` writes the tables into README.md, between comments that name them.",
     )
-    report.add_argument("sweep", choices=[*TABLES, "figure2", *DYNAMICS, "observations"])
+    report.add_argument("sweep", choices=[*TABLES, "figure2", *DYNAMICS, "observations", "readme"])
     report.add_argument("--scale", choices=SCALES, help="only this scale; else each that there is")
     report.add_argument("--store", help="folder of finished runs to add")
     report.add_argument("--vectors", help="as given to run")
@@ -119,6 +123,9 @@ def _report(options):
         _merge(options)
     if options.sweep == "figure2":
         _draw_figure2(options.results)
+        return
+    if options.sweep == "readme":
+        _write_readme(options)
         return
     scales = [options.scale] if options.scale else SCALES
     texts = [text for scale in scales if (text := _text(options, scale))]
@@ -140,7 +147,7 @@ def _merge(options):
     from pls_keras.experiments.store import RunStore
 
     store, sweep = RunStore(options.store), options.sweep
-    if sweep in ("figure2", "observations"):
+    if sweep in ("figure2", "observations", "readme"):
         return
     scales = [scale for scale in SCALES if scale != "lab" or sweep not in TEXTS]
     runs = [run for scale in scales for run in _runs(sweep, scale, options.vectors)]
@@ -186,6 +193,21 @@ def _text(options, scale):
     elif options.store and options.sweep in ("table1", "sharpened"):
         _draw_reliability(options.sweep, scale, options.results)
     return format_report(table, REPORTS[options.sweep])
+
+
+def _write_readme(options):
+    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, at its largest scale."""
+    path = pathlib.Path("README.md")
+    text = path.read_text(encoding="utf-8")
+
+    def table(match):
+        sweep = argparse.Namespace(**vars(options) | {"sweep": match[1], "store": None})
+        texts = (_text(sweep, scale) for scale in SCALES)
+        found = next((text for text in texts if text), "Not measured yet.")
+        return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
+
+    path.write_text(README_TABLE.sub(table, text), encoding="utf-8")
+    print(f"Wrote {path}")
 
 
 def _draw_figure2(folder):
