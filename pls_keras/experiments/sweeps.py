@@ -145,29 +145,32 @@ SMOKE_IMAGES = {
     "train_images": 96,
     "eval_images": 64,
 }
-SCALES = {"paper": {}, "lab": LAB, "smoke": SMOKE_IMAGES}
+SCALES = {"paper": {}, "lab": LAB, "smoke": {}}
 
 
 def image_runs(dataset, model, methods, scale, **fields):
-    """A run for each seed of the scale and each method, seed by seed."""
+    """A run for each seed of the scale and each method."""
+    fields = {"dataset": dataset, "model": model} | SCALES[scale] | fields | {"scale": scale}
+    if scale == "smoke":
+        fields |= SMOKE_IMAGES
     return [
-        ImageRun(
-            **{"dataset": dataset, "model": model, **SCALES[scale], **fields, "scale": scale}
-            | {"method": method, "seed": seed}
-        )
-        for seed in range(SEEDS[scale])
-        for method in methods
+        ImageRun(method=method, seed=seed, **fields) for seed in range(SEEDS[scale]) for method in methods
     ]
+
+
+def seed_by_seed(runs):
+    """Runs in the order of their seeds, so that a sweep that is stopped has whole seeds."""
+    return sorted(runs, key=lambda run: run.seed)
 
 
 def table1(scale="paper"):
     """Section 6.2, Table 1: two datasets, two networks, three or four methods."""
-    cells = {("digits", "ResNet8"): ("NoLS", "ULS", "CLS", "SEMLS")} if scale == "smoke" else CELLS
-    return [
+    cells = CELLS if scale != "smoke" else {("digits", "ResNet8"): CELLS["cifar100", "ResNet18"]}
+    return seed_by_seed(
         run
         for (dataset, model), methods in cells.items()
         for run in image_runs(dataset, model, methods, scale, **REGULARIZED | TUNED[scale])
-    ]
+    )
 
 
 def sharpened(scale="paper"):
@@ -190,11 +193,11 @@ def figure4(scale="paper"):
 
 
 def _dynamics(dataset, model, scale):
-    return [
+    return seed_by_seed(
         run
         for learning_rate in LEARNING_RATES
         for run in image_runs(dataset, model, PAPER_METHODS, scale, learning_rate=learning_rate)
-    ]
+    )
 
 
 SWEEPS = {
