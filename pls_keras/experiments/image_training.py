@@ -140,8 +140,8 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
         `reliability` (`pls_keras.experiments.scoring`) on the test images. The scores are also the
         mean of `grad_norm` over the epochs; the `generalization_error` of the tested weights, and
         their `epoch`; and the `images_per_second` of training. With `keep_best`, the curves hold
-        validation scores and nothing of the test images; else they hold `generalization_error`, test
-        scores and the parts of the gradient (`GradientSplit`) of each epoch.
+        validation scores and nothing of the test images; else they hold `generalization_error` and
+        test scores of each epoch.
     """
     images = load_images(run) if images is None else images
     model = build_image_model(run, images)
@@ -156,9 +156,10 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
     else:
         # One pass over test images in each epoch, in place of validation: nothing is chosen by them.
         held_out = images.x_test, images.y_test
+        measures.append(GeneralizationError(train))
+    if run.gradient_parts:
         probe = cut(images.x_train, images.y_train, PROBE_IMAGES)
-        split = GradientSplit(*probe, run.theta(images), run.method_smoothing_ratio)
-        measures += [GeneralizationError(train), split]
+        measures.append(GradientSplit(*probe, run.theta(images), run.method_smoothing_ratio))
     timer = _TrainingTime()
     model.fit(
         batches,

@@ -96,6 +96,8 @@ class ImageRun(Run):
         train_images: number of training images, None for all.
         eval_images: number of training, validation or test images that are evaluated after each
             epoch, None for all.
+        gradient_parts: whether to measure both parts of the gradient after each epoch
+            (`pls_keras.experiments.gradient_split`).
         precision: Keras's dtype policy.
         jit_compile: as in `Model.compile`: True, False or "auto".
     """
@@ -112,6 +114,7 @@ class ImageRun(Run):
     augment: bool = False
     train_images: int | None = None
     eval_images: int | None = None
+    gradient_parts: bool = False
     precision: str = "float32"
     jit_compile: bool | str = "auto"
 

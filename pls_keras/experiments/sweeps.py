@@ -194,7 +194,9 @@ def _dynamics(dataset, model, scale):
     return seed_by_seed(
         run
         for learning_rate in LEARNING_RATES
-        for run in image_runs(dataset, model, PAPER_METHODS, scale, learning_rate=learning_rate)
+        for run in image_runs(
+            dataset, model, PAPER_METHODS, scale, learning_rate=learning_rate, gradient_parts=True
+        )
     )
 
 
