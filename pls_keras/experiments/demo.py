@@ -22,12 +22,18 @@ DEMOS = {
         epochs=15,
         train_images=300,
     ),
-    "cifar10": ImageRun(
-        dataset="cifar10", method="NoLS", width=16, epochs=8, train_images=10_000, augment=True
-    ),
-    "cifar100": ImageRun(
-        dataset="cifar100", method="NoLS", width=16, epochs=8, train_images=10_000, augment=True
-    ),
+    **{
+        name: ImageRun(
+            dataset=name,
+            method="NoLS",
+            width=16,
+            epochs=8,
+            train_images=10_000,
+            eval_images=2_000,
+            augment=True,
+        )
+        for name in ("cifar10", "cifar100")
+    },
 }
 DEMO_SEEDS = {"digits": 3, "cifar10": 1, "cifar100": 1}
 COLUMNS = {
