@@ -24,14 +24,15 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
 
     Returns:
         `DataFrame` indexed by method, in order of appearance: `mean`, `std` (of the sample), `n`,
-        `difference` from the baseline over the same pairs, and `p`, two-sided, of the paired t-test;
-        NaN for the baseline, and where there are not two pairs.
+        `difference` from the baseline over the same pairs, its `margin` (half of its 95 % confidence
+        interval) and `p`, two-sided, of the paired t-test; both are NaN for the baseline, and where
+        there are not two pairs.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
         ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
         >>> compare_methods(scores, "accuracy").round(3).loc["ULS"].to_dict()
-        {'mean': 0.94, 'std': 0.01, 'n': 3.0, 'difference': 0.03, 'p': 0.035}
+        {'mean': 0.94, 'std': 0.01, 'n': 3.0, 'difference': 0.03, 'margin': 0.025, 'p': 0.035}
     """
     by_pair = scores.pivot(index=pairs, columns="method", values=metric)
     if by_pair.isna().any(axis=None):
@@ -41,15 +42,17 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
         differences = by_pair[method] - by_pair[baseline]
         n = len(differences)
         # Pairs that all differ by the same amount leave no spread for a test.
-        p = np.nan
+        margin = p = np.nan
         if method != baseline and np.ptp(differences) > 0:
-            t = differences.mean() / np.sqrt((1 / n + overlap) * differences.var())
-            p = 2 * scipy.stats.t.sf(abs(t), n - 1)
+            error = np.sqrt((1 / n + overlap) * differences.var())
+            margin = error * scipy.stats.t.isf(0.025, n - 1)
+            p = 2 * scipy.stats.t.sf(abs(differences.mean()) / error, n - 1)
         table[method] = {
             "mean": by_pair[method].mean(),
             "std": by_pair[method].std(),
             "n": n,
             "difference": differences.mean(),
+            "margin": margin,
             "p": p,
         }
     return pd.DataFrame.from_dict(table, orient="index")

@@ -1,8 +1,25 @@
-"""For the notebooks: exercises that check themselves, and a slider."""
+"""For the notebooks: reports, exercises that check themselves, and a slider."""
 
 import numpy as np
 
 from pls_keras.plots import plot_targets
+from pls_keras.report import report_text
+
+
+def show_report(name, scale="paper", folder="results"):
+    """A table of kept results for a notebook to show.
+
+    Args:
+        name: as for `pls_keras.report.report_text`.
+        scale: the same.
+        folder: the same.
+
+    Returns:
+        `IPython.display.Markdown`.
+    """
+    from IPython.display import Markdown
+
+    return Markdown(report_text(name, scale, folder) or f"No results of {name} at scale {scale} yet.")
 
 
 def check(answer, expected, hint="", *, tolerance=1e-3):

@@ -193,6 +193,36 @@ def plot_reliability(bins, ax=None):
     return ax
 
 
+def plot_differences(compared, score, ax=None):
+    """Paired differences from the baseline with their 95 % confidence intervals, a line a method.
+
+    Args:
+        compared: `DataFrame` with columns `row`, `method`, `difference`, `margin` and `n`, as
+            `pls_keras.report.compare_with_paper` returns.
+        score: what was compared, with its unit, for the axis.
+        ax: axes to draw on; None for a new figure.
+
+    Returns:
+        The axes. An interval that holds 0 is a difference within noise.
+    """
+    shown = compared[compared["margin"].notna()].reset_index(drop=True)
+    with _style():
+        if ax is None:
+            _, ax = plt.subplots(figsize=(7, 1 + 0.3 * len(shown)), layout="constrained")
+        ax.axvline(0, color="#bbbbbb", lw=1)
+        for method in shown["method"].unique():
+            part = shown[shown["method"] == method]
+            colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
+            ax.errorbar(
+                part["difference"], part.index, xerr=part["margin"], fmt="o", ms=5, capsize=3, color=colour
+            )
+        names = shown["row"] + ", " + shown["method"] + " (n = " + shown["n"].astype(int).astype(str) + ")"
+        ax.set_yticks(shown.index, names)
+        ax.invert_yaxis()
+        ax.set_xlabel(f"{score}: difference from the baseline, 95 % confidence interval")
+    return ax
+
+
 @contextlib.contextmanager
 def _style(changes=()):
     """How figures look, for a while."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pls_keras import paper
 from pls_keras.comparison import BASELINE, cell, compare_methods, describe_difference
+from pls_keras.observations import check_observations, format_checks
 from pls_keras.theta import Theta
 
 # Metric: title, factor and decimals in a table.
@@ -33,6 +34,7 @@ FACTS = {
     "width": "width {}",
     "train_images": "{} training images",
     "epochs": "{} epochs",
+    "batch_size": "batches of {}",
     "augment": "augmentation: {}",
     "weight_decay": "weight decay {}",
     "precision": "precision {}",
@@ -162,6 +164,29 @@ def load_results(name, scale, folder="results"):
     csv = pathlib.Path(folder) / f"{name}.csv"
     table = pd.read_csv(csv, dtype={"classes": str}) if csv.is_file() else pd.DataFrame({"scale": []})
     return table[table["scale"] == scale].fillna({"classes": ""})
+
+
+def report_text(name, scale, folder="results"):
+    """A report from results that were kept, as Markdown.
+
+    Args:
+        name: one of `REPORTS`, or "observations".
+        scale: "paper", "lab" or "smoke".
+        folder: as for `load_results`.
+
+    Returns:
+        Text, or None where nothing of this scale is kept.
+    """
+    names = ("figure3", "figure4") if name == "observations" else (name,)
+    tables = [load_results(part, scale, folder) for part in names]
+    if any(table.empty for table in tables):
+        return None
+    if name == "observations":
+        return (
+            f"**The paper's observations, scale {scale}**\n\n{format_checks(check_observations(*tables))}"
+        )
+    [table] = tables
+    return format_report(results_of_curves(table) if "epoch" in table else table, REPORTS[name])
 
 
 def results_of_curves(curves):

@@ -100,7 +100,8 @@ def test_test_images_are_not_looked_at_before_the_end_where_weights_are_chosen()
 
 def test_the_learning_rate_falls_tenfold_after_its_epochs():
     run = dataclasses.replace(RUN, drops=(1, 3))
-    schedule = build_image_model(run, load_images(run)).optimizer._learning_rate
+    model, _ = build_image_model(run, load_images(run))
+    schedule = model.optimizer._learning_rate
     rates = [float(schedule(step)) for step in (0, 2, 4, 8, 10)]
     np.testing.assert_allclose(rates, [0.05, 0.05, 0.005, 0.005, 0.0005], rtol=1e-6)
 
@@ -132,8 +133,36 @@ def test_a_cut_has_the_classes_in_equal_shares():
 
 def test_a_mixed_precision_run_computes_in_bfloat16_and_leaves_the_policy_as_it_was():
     run = dataclasses.replace(RUN, precision="mixed_bfloat16")
-    model = build_image_model(run, load_images(run))
+    model, _ = build_image_model(run, load_images(run))
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     assert backbone.get_layer("stem_conv").compute_dtype == "bfloat16"
     assert model.output.dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("run", PROTOCOLS, ids=["figures", "table1"])
+def test_images_on_the_device_change_no_number(run, tmp_path):
+    curves, result = train_on_images(run, resident=False)
+    with pytest.raises(KeyboardInterrupt):
+        train_on_images(run, folder=tmp_path / "run", callbacks=[StopBefore(2)], resident=True)
+    images = load_images(run)
+    sizes = [path.stat().st_size for path in (tmp_path / "run").glob("*.h5")]
+    assert sizes
+    assert max(sizes) < images.x_train.nbytes + images.x_val.nbytes + images.x_test.nbytes
+    resident, resident_result = train_on_images(run, folder=tmp_path / "run", resident=True)
+    pd.testing.assert_frame_equal(resident.drop(columns=TIMES), curves.drop(columns=TIMES), rtol=1e-3)
+    assert resident_result["scores"]["nll"] == pytest.approx(result["scores"]["nll"], rel=1e-3)
+
+
+def test_a_model_with_its_images_on_the_device_is_saved_without_them(tmp_path):
+    images = load_images(RUN)
+    model, positions = build_image_model(RUN, images, resident=True)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    everything = np.concatenate([images.x_train, images.x_val, images.x_test])
+    loaded.get_layer("images_on_device").assign(everything)
+    at = positions.x_test[:3]
+    np.testing.assert_allclose(loaded(at), model(at), rtol=1e-5)
+    direct, _ = build_image_model(RUN, images)
+    np.testing.assert_allclose(direct(images.x_test[:3]), model(at), rtol=1e-5)
+    assert (tmp_path / "m.keras").stat().st_size < everything.nbytes

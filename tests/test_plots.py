@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 
 from pls_keras import Theta, semantic_theta, uniform_theta
-from pls_keras.plots import AXIS_LABELS, plot_curves, plot_learning_rates, plot_reliability, plot_theta
+from pls_keras.plots import (
+    AXIS_LABELS,
+    plot_curves,
+    plot_differences,
+    plot_learning_rates,
+    plot_reliability,
+    plot_theta,
+)
 from pls_keras.style import METHOD_COLOURS
 
 
@@ -161,3 +168,24 @@ def test_a_reliability_diagram_pools_the_runs_of_a_method():
     np.testing.assert_allclose(diagonal.get_xydata(), [[0, 0], [1, 1]])
     np.testing.assert_allclose(line.get_xydata(), [[0.35, 0.75], [0.9, 0.5]])
     assert line.get_color() == METHOD_COLOURS["ULS"]
+
+
+def test_differences_show_their_interval_in_the_methods_colour():
+    compared = pd.DataFrame(
+        {
+            "row": ["isear"] * 3,
+            "method": ["NoLS", "ULS", "SEMLS^8"],
+            "difference": [0.0, -0.5, 0.25],
+            "margin": [np.nan, 0.6, 0.1],
+            "n": [5.0, 5.0, 5.0],
+        }
+    )
+    ax = plot_differences(compared, "macro F1, points")
+    assert names_on(ax.yaxis) == ["isear, ULS (n = 5)", "isear, SEMLS^8 (n = 5)"]
+    [uls, sharp] = [bars.get_children() for bars in ax.containers]
+    assert matplotlib.colors.to_hex(uls[0].get_color()) == METHOD_COLOURS["ULS"].lower()
+    for (marker, *_, interval), middle, margin in ((uls, -0.5, 0.6), (sharp, 0.25, 0.1)):
+        assert marker.get_xdata() == [middle]
+        [segment] = interval.get_segments()
+        np.testing.assert_allclose(segment[:, 0], [middle - margin, middle + margin])
+    assert "macro F1, points" in ax.get_xlabel()

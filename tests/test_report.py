@@ -51,8 +51,11 @@ def test_without_overlap_the_test_is_the_paired_t_test():
     rng = np.random.default_rng(1)
     values = {"NoLS": rng.normal(size=7), "ULS": rng.normal(0.5, size=7)}
     compared = compare_methods(scores_of(values), "accuracy")
-    expected = scipy.stats.ttest_rel(values["ULS"], values["NoLS"]).pvalue
-    assert compared.loc["ULS", "p"] == pytest.approx(expected)
+    expected = scipy.stats.ttest_rel(values["ULS"], values["NoLS"])
+    assert compared.loc["ULS", "p"] == pytest.approx(expected.pvalue)
+    difference, margin = compared.loc["ULS", ["difference", "margin"]]
+    interval = difference - margin, difference + margin
+    assert interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert compared.loc["ULS", "difference"] == pytest.approx((values["ULS"] - values["NoLS"]).mean())
     assert compared.loc["ULS", "std"] == pytest.approx(values["ULS"].std(ddof=1))
     assert np.isnan(compared.loc["NoLS", "p"])

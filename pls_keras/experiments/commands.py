@@ -1,6 +1,5 @@
 """The commands `run` and `report`."""
 
-import argparse
 import pathlib
 import re
 
@@ -21,6 +20,7 @@ CURVE_COLUMNS = [
     "seed",
     "scale",
     "train_images",
+    "batch_size",
     "precision",
     "jit_compile",
     "hardware",
@@ -117,6 +117,8 @@ def add_report(commands):
 def _report(options):
     import matplotlib
 
+    from pls_keras.report import report_text
+
     matplotlib.use("Agg")
     if options.store:
         options.results.mkdir(parents=True, exist_ok=True)
@@ -128,13 +130,18 @@ def _report(options):
         _write_readme(options)
         return
     scales = [options.scale] if options.scale else SCALES
-    texts = [text for scale in scales if (text := _text(options, scale))]
+    texts = {}
+    for scale in scales:
+        if text := report_text(options.sweep, scale, options.results):
+            texts[scale] = text
+            if options.store:
+                _draw(options.sweep, scale, options.results)
     if not texts:
         raise ValueError(
             f"No results of {options.sweep} in {options.results}. Train them with: python -m pls_keras run "
             f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
         )
-    text = "\n\n".join(texts)
+    text = "\n\n".join(texts.values())
     print(text)
     if options.store:
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
@@ -145,6 +152,7 @@ def _merge(options):
     import pandas as pd
 
     from pls_keras.experiments.store import RunStore
+    from pls_keras.experiments.sweeps import candidate_names
 
     store, sweep = RunStore(options.store), options.sweep
     if sweep in ("figure2", "observations", "readme"):
@@ -155,6 +163,8 @@ def _merge(options):
     tables = {sweep: (store.histories if curves else store.results)(runs)}
     if sweep in ("table1", "sharpened"):
         tables[f"{sweep}_reliability"] = store.reliability(runs)
+    if sweep == "tuning":  # candidates are compared as methods are
+        tables[sweep]["method"] = tables[sweep]["key"].map(candidate_names(options.vectors))
     for name, table in tables.items():
         if table.empty:
             continue
@@ -166,43 +176,25 @@ def _merge(options):
         merged.to_csv(csv, index=False, float_format="%.6g")
 
 
-def _text(options, scale):
-    """The report at a scale; its pictures are drawn beside the results. None without results."""
-    from pls_keras.observations import check_observations, format_checks
-    from pls_keras.report import REPORTS, format_report, load_results, results_of_curves
+def _draw(sweep, scale, folder):
+    """Draw the pictures of a report beside its results."""
+    from pls_keras.report import load_results
 
-    if options.sweep == "observations":
-        curves = [load_results(name, scale, options.results) for name in ("figure3", "figure4")]
-        if any(part.empty for part in curves):
-            return None
-        return (
-            f"**The paper's observations, scale {scale}**\n\n{format_checks(check_observations(*curves))}"
-        )
-    table = load_results(options.sweep, scale, options.results)
-    if table.empty:
-        return None
-    if options.sweep in DYNAMICS:
-        if options.store:
-            _draw_curves(table, options.sweep, scale, options.results)
-        table = results_of_curves(table)
-    elif options.sweep == "tuning":
-        from pls_keras.experiments.sweeps import candidate_names
-
-        # A run knows the file of its vectors by its stem.
-        table["method"] = table["key"].map(candidate_names(f"{table['vectors'].iloc[0]}.txt"))
-    elif options.store and options.sweep in ("table1", "sharpened"):
-        _draw_reliability(options.sweep, scale, options.results)
-    return format_report(table, REPORTS[options.sweep])
+    if sweep in DYNAMICS:
+        _draw_curves(load_results(sweep, scale, folder), sweep, scale, folder)
+    elif sweep in ("table1", "sharpened"):
+        _draw_reliability(sweep, scale, folder)
 
 
 def _write_readme(options):
     """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, at its largest scale."""
+    from pls_keras.report import report_text
+
     path = pathlib.Path("README.md")
     text = path.read_text(encoding="utf-8")
 
     def table(match):
-        sweep = argparse.Namespace(**vars(options) | {"sweep": match[1], "store": None})
-        texts = (_text(sweep, scale) for scale in SCALES)
+        texts = (report_text(match[1], scale, options.results) for scale in SCALES)
         found = next((text for text in texts if text), "Not measured yet.")
         return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
 

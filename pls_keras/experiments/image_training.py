@@ -11,10 +11,11 @@ from sklearn.model_selection import train_test_split
 from tqdm.auto import tqdm
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
-from pls_keras.data import load_cifar, load_digits, with_preprocessing
+from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.scoring import reliability, score
+from pls_keras.experiments.store import accelerator
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
@@ -87,8 +88,17 @@ class ShuffledBatches(keras.utils.PyDataset):
         return self.x[rows], self.y[rows]
 
 
-def build_image_model(run, images):
-    """The compiled model of a run, for raw uint8 images."""
+def build_image_model(run, images, *, resident=False):
+    """The compiled model of a run, and the images as it takes them.
+
+    Args:
+        run: `ImageRun`.
+        images: `ImageDataset` of raw uint8 images.
+        resident: whether they are to lie on the device (`pls_keras.data.on_device`).
+
+    Returns:
+        Pair of a compiled `keras.Model` and an `ImageDataset`: `images`, or their positions.
+    """
     keras.utils.set_random_seed(run.seed)
     with dtype_policy(run.precision):
         backbone = ResNet(
@@ -105,6 +115,8 @@ def build_image_model(run, images):
         horizontal_flip=run.dataset != "digits",
         seed=run.seed,
     )
+    if resident:
+        model, images = on_device(model, images)
     learning_rate = run.learning_rate
     if run.drops:
         steps = -(-len(images.y_train) // run.batch_size)
@@ -122,10 +134,10 @@ def build_image_model(run, images):
         ],
         jit_compile=run.jit_compile,
     )
-    return model
+    return model, images
 
 
-def train_on_images(run, images=None, callbacks=(), folder=None):
+def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
     """Train one model and test it.
 
     Args:
@@ -134,6 +146,8 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
         callbacks: further Keras callbacks.
         folder: where each epoch leaves a checkpoint. A call that finds one goes on from there, and
             ends with the curves and scores of a run that was never stopped. None for no checkpoint.
+        resident: whether the images lie on the device; None for: if it is an accelerator. The numbers
+            are the same.
 
     Returns:
         Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
@@ -144,7 +158,8 @@ def train_on_images(run, images=None, callbacks=(), folder=None):
         test scores of each epoch.
     """
     images = load_images(run) if images is None else images
-    model = build_image_model(run, images)
+    resident = accelerator() is not None if resident is None else resident
+    model, images = build_image_model(run, images, resident=resident)
     train = cut(images.x_train, images.y_train, run.eval_images)
     checkpoint = EpochCheckpoint(folder, model, monitor="val_nll" if run.keep_best else None)
     batches = ShuffledBatches(

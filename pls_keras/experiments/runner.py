@@ -84,7 +84,7 @@ def execute(run, threads=1, unfinished=None, owner=None):
         The run, its curves as a `DataFrame`, and its result: `scores`, for images `reliability`,
         `seconds` and the environment.
     """
-    _pin_threads(threads)
+    _share_machine(threads)
     if os.getppid() == owner:
         _stop_with(owner)
     import keras
@@ -107,8 +107,11 @@ def execute(run, threads=1, unfinished=None, owner=None):
     return run, history, {**result, "seconds": seconds, **describe_environment()}
 
 
-def _pin_threads(threads):
-    """Before a backend starts: workers that share the cores must not fight over them."""
+def _share_machine(threads):
+    """Before a backend starts: workers that share cores or an accelerator must not fight over them."""
+    # Each takes what memory of the accelerator it needs, not all.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(threads)
     eigen = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"

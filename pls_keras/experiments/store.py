@@ -111,6 +111,11 @@ def describe_environment():
 
 def describe_hardware():
     """The accelerator's name, or the processor's with its number of cores."""
+    return accelerator() or f"{os.cpu_count()} cores of {_processor()}"
+
+
+def accelerator():
+    """Name of the accelerator that the backend uses; None for a processor alone."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -126,7 +131,7 @@ def describe_hardware():
 
         if gpus := tf.config.list_physical_devices("GPU"):
             return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"{os.cpu_count()} cores of {_processor()}"
+    return None
 
 
 def _processor():
