@@ -274,7 +274,7 @@ def format_report(results, report):
         "" if method == report.baselines[0] else f"{difference:+.{decimals}f}"
         for method, difference in zip(table["method"], table["difference"], strict=True)
     ]
-    shown["p"] = ["" if np.isnan(p) else f"{p:.2f}" for p in table["p"]]
+    shown["p"] = ["" if np.isnan(p) else "< 0.01" if p < 0.01 else f"{p:.2f}" for p in table["p"]]
     for name in report.others:
         other, _, decimals = COLUMNS[name]
         shown[other] = table[name].map(f"{{:.{decimals}f}}".format)

@@ -3,15 +3,17 @@
 import pathlib
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
 
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 # Small values for the parameters cell of each notebook.
 SMALL = {
     "01_theta_construction": {},
+    "02_accuracy_tables": {"epochs": 1, "train_images": 64, "seeds": 2},
+    "03_training_dynamics": {"epochs": 2, "train_images": 64, "learning_rates": (0.1, 0.0001)},
     "04_your_own_data": {"epochs": 1, "train_images": 64},
 }
 MOST_LINES = 15
@@ -44,17 +46,20 @@ def test_no_notebook_is_left_out():
 @pytest.mark.slow
 @pytest.mark.parametrize("solved", [True, False], ids=["solved", "unsolved"])
 @pytest.mark.parametrize("name", SMALL)
-def test_a_notebook_runs_from_the_first_cell_to_the_last(name, solved, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+def test_a_notebook_runs_from_the_first_cell_to_the_last(name, solved, monkeypatch, capsys):
+    monkeypatch.chdir(FOLDER)
     notebook = with_parameters(read(name), SMALL[name])
     if not solved:
         for cell in cells_with_tag(notebook, "solution"):
             notebook.cells.remove(cell)
-    # On a busy machine a reply may lie unread until this time is over, so it is short.
-    client = nbclient.NotebookClient(notebook, timeout=90, resources={"metadata": {"path": FOLDER}})
-    client.execute()
-    said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    namespace = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, f"{name}, a cell", "exec"), namespace)  # as a kernel does
+            plt.close("all")
+    said = capsys.readouterr().out
     assert "cannot be compared" not in said
+    assert said.count("No answer yet") == len(cells_with_tag(read(name), "solution"))
     if solved and name == "01_theta_construction":
         assert "Not yet." not in said
 

@@ -8,6 +8,7 @@ DYNAMICS = ("figure3", "figure4", "figure5")
 TEXTS = ("table2", "table3", "goemotions", "tuning")  # sweeps on texts
 SCALES = ("paper", "lab", "smoke")
 RESULTS = pathlib.Path("notebooks/results")
+README_FIGURE = re.compile(r"\(([^()]+)/(figure[345])_(\w+)\.png\)")
 README_TABLE = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 CURVE_COLUMNS = [
     "key",
@@ -187,8 +188,8 @@ def _draw(sweep, scale, folder):
 
 
 def _write_readme(options):
-    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, at its largest scale."""
-    from pls_keras.report import report_text
+    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, and draw the pictures."""
+    from pls_keras.report import load_results, report_text
 
     path = pathlib.Path("README.md")
     text = path.read_text(encoding="utf-8")
@@ -199,6 +200,9 @@ def _write_readme(options):
         return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
 
     path.write_text(README_TABLE.sub(table, text), encoding="utf-8")
+    for folder, sweep, scale in README_FIGURE.findall(text):
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        _draw_curves(load_results(sweep, scale, options.results), sweep, scale, pathlib.Path(folder))
     print(f"Wrote {path}")
 
 
