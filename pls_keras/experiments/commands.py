@@ -104,7 +104,7 @@ def add_report(commands):
         "report",
         help="print a table beside the paper's, with paired tests, or draw a figure",
         description="Print a table, or draw a figure, from results that are kept as CSV. With --store, "
-        "the finished runs of a store come in first, and CSV, Markdown and pictures are written. "
+        "the finished runs of a store come in first, and all that is printed or drawn is kept. "
         "`report readme` writes the tables into README.md, between comments that name them.",
     )
     report.add_argument("sweep", choices=[*TABLES, "figure2", *DYNAMICS, "observations", "readme"])
@@ -135,7 +135,7 @@ def _report(options):
     for scale in scales:
         if text := report_text(options.sweep, scale, options.results):
             texts[scale] = text
-            if options.store:
+            if options.store or options.sweep in DYNAMICS:
                 _draw(options.sweep, scale, options.results)
     if not texts:
         raise ValueError(
