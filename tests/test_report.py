@@ -102,8 +102,22 @@ def test_the_sentence_says_noise_difference_or_too_few():
     assert "within noise" in describe_difference(noise, "accuracy")
     clear = compare_methods(scores_of({"NoLS": [0.5, 0.52, 0.51], "ULS": [0.6, 0.62, 0.615]}), "accuracy")
     assert "beyond noise for ULS +0.1" in describe_difference(clear, "accuracy")
+    assert "leaves ULS." in describe_difference(clear, "accuracy")
     one = compare_methods(scores_of({"NoLS": [0.5], "ULS": [0.6]}), "accuracy")
     assert "say nothing" in describe_difference(one, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("p", "left"),
+    [
+        ([0.002, 0.2, 0.01], "A, C"),  # 0.006, 0.2, 0.02
+        ([0.03, 0.04, 0.045], "none"),  # 0.09 at first, and so never less after it
+        ([0.03, 0.9, 0.9], "none"),
+    ],
+)
+def test_the_sentence_corrects_for_several_comparisons_as_holm_does(p, left):
+    compared = pd.DataFrame({"difference": 0.1, "n": 5.0, "p": [np.nan, *p]}, index=["NoLS", *"ABC"])
+    assert f"for there being 3 leaves {left}." in describe_difference(compared, "accuracy")
 
 
 def test_ours_stand_beside_the_papers_in_its_order():
