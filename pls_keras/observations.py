@@ -231,6 +231,8 @@ def _overlap(curves):
 
 
 def _all_claims(number, claims):
-    verdicts = {claim.verdict for claim in claims}
+    verdicts = [claim.verdict for claim in claims]
     verdict = REFUTED if REFUTED in verdicts else NOISE if NOISE in verdicts else HOLDS
-    return Check(number, verdict, "; ".join(map(str, claims)))
+    counts = f"Of {len(claims)} differences {verdicts.count(HOLDS)} are as stated, "
+    counts += f"{verdicts.count(REFUTED)} the other way, {verdicts.count(NOISE)} within noise"
+    return Check(number, verdict, f"{counts}: {'; '.join(map(str, claims))}")

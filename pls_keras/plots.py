@@ -11,8 +11,8 @@ from pls_keras.style import METHOD_COLOURS, OTHER_COLOUR, RC
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
 
 AXIS_LABELS = {
-    "grad_norm": "gradient norm (L2, mean of the epoch's steps)",
-    "generalization_error": "generalization error (fraction of images)",
+    "grad_norm": "gradient norm (L2, epoch's mean)",
+    "generalization_error": "generalization error (fraction)",
     "train_accuracy": "training accuracy (fraction)",
     "test_accuracy": "test accuracy (fraction)",
     "train_loss": "training loss (nats)",
