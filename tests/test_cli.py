@@ -180,8 +180,25 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
     assert capsys.readouterr().out == printed
 
 
+def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
+    arguments = ["report", "tuning", "--scale", "smoke", "--results", str(tmp_path / "results")]
+    arguments += ["--store", str(tmp_path / "store")]
+    with pytest.raises(SystemExit):  # nothing is stored yet
+        main(arguments)
+    assert "pls_keras run tuning" in capsys.readouterr().err
+    store = RunStore(tmp_path / "store")
+    for i, run in enumerate(SWEEPS["tuning"]("smoke")):
+        scores = {"val_macro_f1": 0.5 + 0.01 * i, "val_nll": 1.0, "fraction": 1.0}
+        where = {"seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"}
+        store.write(run, pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
+    main(arguments)
+    printed = capsys.readouterr().out
+    assert "| sample | chosen | 2 | 50.50" in printed  # the first two runs
+    assert "| sample | 64 units | 2 | 58.50" in printed  # the ninth and tenth
+
+
 @pytest.mark.slow
-def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path, capsys):
+def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path, capsys, monkeypatch):
     store = RunStore(tmp_path / "store")
     rng = np.random.default_rng(0)
     for sweep in ("figure3", "figure4"):
@@ -199,6 +216,12 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
         assert (tmp_path / f"{sweep}_lab.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
     assert (tmp_path / "figure5_lab_parts.png").is_file()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("![Norms](pictures/figure5_lab.png)\n", "utf-8")
+    main(["report", "readme", "--results", "."])
+    drawn = (tmp_path / "pictures" / "figure5_lab.png").read_bytes()
+    assert drawn == (tmp_path / "figure5_lab.png").read_bytes()
+    capsys.readouterr()
     main(["report", "observations", "--results", str(tmp_path)])
     assert capsys.readouterr().out.count("\n- **6.3.") == 11
 

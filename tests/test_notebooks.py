@@ -50,10 +50,10 @@ def test_a_notebook_runs_from_the_first_cell_to_the_last(name, solved, monkeypat
     if not solved:
         for cell in cells_with_tag(notebook, "solution"):
             notebook.cells.remove(cell)
-    namespace = {}
+    namespace = {}  # one for all cells, as in a kernel
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            exec(compile(cell.source, f"{name}, a cell", "exec"), namespace)  # as a kernel does
+            exec(compile(cell.source, f"{name}, a cell", "exec"), namespace)
             plt.close("all")
     said = capsys.readouterr().out
     assert "cannot be compared" not in said

@@ -131,10 +131,10 @@ def _report(options):
         _write_readme(options)
         return
     scales = [options.scale] if options.scale else SCALES
-    texts = {}
+    texts = []
     for scale in scales:
         if text := report_text(options.sweep, scale, options.results):
-            texts[scale] = text
+            texts.append(text)
             if options.store or options.sweep in DYNAMICS:
                 _draw(options.sweep, scale, options.results)
     if not texts:
@@ -142,7 +142,7 @@ def _report(options):
             f"No results of {options.sweep} in {options.results}. Train them with: python -m pls_keras run "
             f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
         )
-    text = "\n\n".join(texts.values())
+    text = "\n\n".join(texts)
     print(text)
     if options.store:
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
@@ -164,11 +164,11 @@ def _merge(options):
     tables = {sweep: (store.histories if curves else store.results)(runs)}
     if sweep in ("table1", "sharpened"):
         tables[f"{sweep}_reliability"] = store.reliability(runs)
-    if sweep == "tuning":  # candidates are compared as methods are
-        tables[sweep]["method"] = tables[sweep]["key"].map(candidate_names(options.vectors))
     for name, table in tables.items():
         if table.empty:
             continue
+        if sweep == "tuning":  # candidates are compared as methods are
+            table["method"] = table["key"].map(candidate_names(options.vectors))
         row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
         columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
         csv = options.results / f"{name}.csv"
