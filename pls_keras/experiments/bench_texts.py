@@ -61,7 +61,7 @@ def train_padded(runs):
         texts = load_texts(run)
         train, validation, test = split_texts(run, texts)
         layer = text_vectorization(texts.texts[train], min_count=run.min_count, max_words=None)
-        tokens = keras.ops.convert_to_numpy(layer(texts.texts))
+        tokens = keras.ops.convert_to_numpy(layer(list(texts.texts)))
         embeddings, _ = embed(run, layer.get_vocabulary())
         model = build_text_model(run, texts, embeddings, steps=run.epochs * len(train) // run.batch_size)
         model.fit(

@@ -97,7 +97,7 @@ def train_on_texts(run, callbacks=()):
     texts = load_texts(run)
     train, validation, test = split_texts(run, texts)
     layer = text_vectorization(texts.texts[train], min_count=run.min_count, max_words=run.max_words)
-    tokens = keras.ops.convert_to_numpy(layer(texts.texts))
+    tokens = keras.ops.convert_to_numpy(layer(list(texts.texts)))
     embeddings, found = embed(run, layer.get_vocabulary())
 
     def batches(rows, size=512, **shuffling):
