@@ -188,6 +188,27 @@ def test_a_sweep_trains_what_the_store_lacks_and_nothing_else(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
+def test_a_worker_gets_memory_that_it_freed_without_asking_the_system_again():
+    code = """if True:
+        import resource
+        import numpy as np
+        from pls_keras.experiments.runner import _keep_memory
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            np.ones(2**24, "float32")  # 64 MiB
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        faults()
+        often = faults()
+        _keep_memory()
+        faults()
+        print(often, faults())
+    """
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    often, seldom = map(int, output.stdout.split())
+    assert seldom < often / 10
+
+
 @pytest.mark.parametrize("options", [{"engine": "threads"}, {"workers": 0}, {"threads": 0}])
 def test_a_sweep_with_a_bad_option_is_an_error(tmp_path, options):
     with pytest.raises(ValueError, match="engine must be one of"):

@@ -44,6 +44,12 @@ def test_a_saved_vectorization_layer_loads_and_cuts_alike(tmp_path):
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded.layers[-1](text)), ids)
 
 
+def test_texts_of_other_alphabets_are_cut_too():
+    layer = text_vectorization(["Я знаю, 我知道", "voilà"], min_count=1)
+    ids = keras.ops.convert_to_numpy(layer(["я ЗНАЮ voilà 我知道"]))[0]
+    assert [str(layer.get_vocabulary()[i]) for i in ids if i] == ["я", "знаю", "voilà", "我知道"]
+
+
 def test_embedding_matrix_takes_known_vectors_and_draws_the_others():
     vectors = {"joy": np.float32([1, 2, 3]), "fear": np.float32([-1, 0, 5])}
     matrix, found = embedding_matrix(["", "[UNK]", "joy", "unheard", "fear"], vectors, seed=3)

@@ -46,7 +46,8 @@ def text_vectorization(texts, *, min_count=2, max_words=60):
         max_words: words of a text that are read, from its start; None for all.
 
     Returns:
-        `keras.layers.TextVectorization`; called on n texts, it gives ids of shape (n, length).
+        `keras.layers.TextVectorization`; called on a list of n texts, it gives ids of shape (n, length).
+        (Not on an array of objects: on JAX and PyTorch Keras takes those for ASCII.)
 
     Example:
         >>> layer = text_vectorization(["I don't know.", "I do!"], min_count=1)
