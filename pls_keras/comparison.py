@@ -110,11 +110,14 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
     for method, row in differs.iterrows():
         p = "< 0.001" if row["p"] < 0.001 else f"= {row['p']:.3f}"
         parts.append(f"{method} {row['difference']:+.3g} (p {p})")
+    sentence = (
+        f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
+        f"t-test{'s' if len(others) > 1 else ''}."
+    )
+    if len(others) == 1:
+        return sentence
     # Holm 1979, "A simple sequentially rejective multiple test procedure".
     ascending = others["p"].sort_values()
     adjusted = (ascending * np.arange(len(ascending), 0, -1)).cummax()
     left = [method for method in others.index if adjusted[method] < 0.05]
-    return (
-        f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
-        f"t-tests. Holm's correction for there being {len(others)} leaves {', '.join(left) or 'none'}."
-    )
+    return f"{sentence} Holm's correction for there being {len(others)} leaves {', '.join(left) or 'none'}."

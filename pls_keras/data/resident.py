@@ -1,6 +1,7 @@
 """Images that stay on the accelerator: a batch is then a few positions, not pixels."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -13,7 +14,8 @@ PARTS = ("train", "val", "test")
 class ImageTable(layers.Layer):
     """Looks images up by their positions in a table that lies where the model runs.
 
-    The table is no part of what is learnt: weights and models are saved without it.
+    The table is no part of what is learnt: weights and models are saved without it, and a loaded model
+    warns until it has images again.
 
     Args:
         images: all images (n, height, width, channels), uint8; or, as from a saved model, None with
@@ -42,11 +44,13 @@ class ImageTable(layers.Layer):
         self.table = self.add_weight(
             shape=self.shape, initializer=start, dtype="uint8", trainable=False, name="table"
         )
+        self.has_images = images is not None
         self.built = True
 
     def assign(self, images):
         """Put other images of the table's shape into it."""
         self.table.assign(images)
+        self.has_images = True
 
     def call(self, positions):
         return ops.take(self.table, positions, axis=0)
@@ -58,7 +62,13 @@ class ImageTable(layers.Layer):
         """Nothing: the images are data."""
 
     def load_own_variables(self, store):
-        """Nothing."""
+        """Nothing, with a warning where there are no images yet."""
+        if not self.has_images:
+            warnings.warn(
+                f"The images of the layer {self.name!r} were not saved with the model: all are black "
+                f"until get_layer({self.name!r}).assign(images), of shape {self.shape}.",
+                stacklevel=2,
+            )
 
     def get_config(self):
         return {"name": self.name, "shape": self.shape}
