@@ -147,8 +147,9 @@ def plot_learning_rates(curves, columns, axes=None):
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     rates = sorted(curves["learning_rate"].unique(), reverse=True)
+    own = axes is None
     with _style():
-        if axes is None:
+        if own:
             shape = (2, 2) if len(columns) == 1 and len(rates) == 4 else (len(columns), len(rates))
             size = (1 + 4 * shape[1], 0.6 + 3 * shape[0])
             _, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
@@ -156,12 +157,21 @@ def plot_learning_rates(curves, columns, axes=None):
         for ax, (column, rate) in zip(np.ravel(axes), panels, strict=True):
             plot_curves(curves[curves["learning_rate"] == rate], column, ax=ax)
             ax.set_title(f"learning rate {rate:g}")
-            if ax is not np.ravel(axes)[0]:
-                ax.get_legend().remove()
+            legend = ax.get_legend()
+            if own or ax is not np.ravel(axes)[0]:
+                legend.remove()
             if not ax.get_subplotspec().is_first_col():
                 ax.set_ylabel("")
             if not ax.get_subplotspec().is_last_row():
                 ax.set_xlabel("")
+        if own:  # above the panels, where it hides no curve
+            ax.figure.legend(
+                *ax.get_legend_handles_labels(),
+                title=legend.get_title().get_text(),
+                loc="outside upper center",
+                ncols=curves["method"].nunique(),
+                frameon=False,
+            )
     return axes
 
 

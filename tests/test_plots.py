@@ -147,11 +147,17 @@ def test_learning_rates_have_a_panel_each_from_the_largest_on():
     titles = [f"learning rate {rate}" for rate in ("0.1", "0.01", "0.001", "0.0001")]
     assert [ax.get_title() for ax in axes.flat] == titles
     np.testing.assert_allclose(axes[0, 1].get_lines()[0].get_ydata(), [0.01, 0.02])
-    assert [ax.get_legend() is not None for ax in axes.flat] == [True, False, False, False]
+    assert not any(ax.get_legend() for ax in axes.flat)  # one for all, where it hides no curve
+    [legend] = axes[0, 0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["NoLS", "ULS"]
+    assert legend.get_title().get_text() == "one seed"
     assert axes[0, 0].get_ylabel() == AXIS_LABELS["grad_norm"]
     both = plot_learning_rates(curves, ["grad_norm", "test_loss"])
     assert both.shape == (2, 4)
     assert both[1, 0].get_ylabel() == AXIS_LABELS["test_loss"]
+    _, given = plt.subplots(1, 4)
+    plot_learning_rates(curves, "grad_norm", given)
+    assert [ax.get_legend() is not None for ax in given] == [True, False, False, False]
 
 
 def test_a_reliability_diagram_pools_the_runs_of_a_method():

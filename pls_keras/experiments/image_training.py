@@ -1,7 +1,9 @@
 """One run on images: a spec in, its curves and its result out."""
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import time
 
 import keras
@@ -213,7 +215,7 @@ def train_runs(runs):
         columns `method`, `learning_rate` and `seed`.
     """
     curves, scores = [], []
-    with tqdm(total=sum(run.epochs for run in runs), unit="epoch") as bar:
+    with tqdm(total=sum(run.epochs for run in runs), unit="epoch") as bar, _without_retracing_warnings():
         for run in runs:
             bar.set_description(f"{run.method}, rate {run.learning_rate:g}, seed {run.seed}")
             tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
@@ -222,6 +224,18 @@ def train_runs(runs):
             curves.append(curve.assign(**which))
             scores.append({**which, **result["scores"]})
     return pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
+
+
+@contextlib.contextmanager
+def _without_retracing_warnings():
+    """TensorFlow takes the first prediction of each further model for a retracing of the last one's."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class _TrainingTime(keras.callbacks.Callback):
