@@ -193,14 +193,14 @@ def test_a_worker_gets_memory_that_it_freed_without_asking_the_system_again():
     code = """if True:
         import resource
         import numpy as np
-        from pls_keras.experiments.runner import _keep_memory
+        from pls_keras.experiments.memory import keep_memory
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             np.ones(2**24, "float32")  # 64 MiB
             return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
         faults()
         often = faults()
-        _keep_memory()
+        keep_memory()
         faults()
         print(often, faults())
     """

@@ -16,6 +16,7 @@ from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
+from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.scoring import reliability, score
 from pls_keras.experiments.store import accelerator
 from pls_keras.losses import PreferentialSmoothingLoss
@@ -214,6 +215,7 @@ def train_runs(runs):
         Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run. Both have
         columns `method`, `learning_rate` and `seed`.
     """
+    keep_memory()
     curves, scores = [], []
     with tqdm(total=sum(run.epochs for run in runs), unit="epoch") as bar, _without_retracing_warnings():
         for run in runs:

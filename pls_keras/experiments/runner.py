@@ -1,6 +1,5 @@
 """Runs a sweep: what is not yet in the store, on one process, several, or a Ray cluster."""
 
-import ctypes
 import functools
 import os
 import threading
@@ -9,10 +8,10 @@ import time
 import joblib
 from tqdm.auto import tqdm
 
+from pls_keras.experiments.memory import keep_memory
+
 ENGINES = ("joblib", "ray")
 UNFINISHED = ".unfinished"  # in the store: a folder for the checkpoints of each run that is not done
-# Parameters of mallopt(3) and the values that they get.
-KEEP_MEMORY = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_MMAP_MAX": (-4, 0)}
 
 
 def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
@@ -124,21 +123,7 @@ def _share_machine(threads):
     # Runs of one network differ in numbers alone: JAX need not compile it for each of them.
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(home, "pls_keras", "compiled"))
-    _keep_memory()
-
-
-def _keep_memory():
-    """Have the C library keep the memory that a step frees, for the next step.
-
-    Otherwise it goes back to the system and comes anew, page by page, which in a virtual machine took
-    half of the time of training on images.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # not glibc
-        return
-    for parameter, value in KEEP_MEMORY.values():
-        mallopt(parameter, value)
+    keep_memory()
 
 
 def _stop_with(parent):
