@@ -228,7 +228,7 @@ def plot_differences(compared, score, ax=None):
             )
         names = shown["row"] + ", " + shown["method"] + " (n = " + shown["n"].astype(int).astype(str) + ")"
         ax.set_yticks(shown.index, names)
-        ax.invert_yaxis()
+        ax.set_ylim(len(shown) - 0.5, -0.5)  # the first at the top
         ax.set_xlabel(f"{score}: difference from the baseline, 95 % confidence interval")
     return ax
 
