@@ -135,8 +135,8 @@ TUNED = {
     "smoke": {"drops": (1,)},
 }
 REGULARIZED = {"weight_decay": 5e-4, "augment": True, "keep_best": True}
-# What any two cores finish in one to three hours: a narrow network, few images and epochs, smaller
-# batches that make up for some of the steps. NoLS learns 2,000 images of CIFAR-100 by heart in these.
+# For any two cores: a narrow network, few images and epochs, smaller batches that make up for some of the
+# steps. At rates 0.1 and 0.01 these are enough to learn 97 to 100 % of the images of CIFAR-100 by heart.
 LAB = {
     "width": 8,
     "train_images": 2_000,
