@@ -14,6 +14,7 @@ import sklearn.datasets
 from scipy import ndimage
 from sklearn.model_selection import train_test_split
 
+from pls_keras.data.cache import keras_home
 from pls_keras.labels import DIGIT_LABELS
 
 CIFAR = ("cifar10", "cifar100")
@@ -139,8 +140,7 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
     if name not in CIFAR:
         raise ValueError(f"name must be one of {', '.join(CIFAR)}. Received: {name!r}")
     if cache_dir is None:
-        home = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-        cache_dir = home / "pls_keras"
+        cache_dir = keras_home() / "pls_keras"
     folder = pathlib.Path(cache_dir) / name
     if not folder.exists():
         arrays, facts = _read_cifar(name, data_dir)

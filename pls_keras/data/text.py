@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import html
 import io
-import os
 import pathlib
 import warnings
 import zipfile
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 
 from pls_keras import labels as names
+from pls_keras.data.cache import keras_home
 
 FOLDER = pathlib.Path("datasets") / "pls_keras"  # in Keras's cache
 SAMPLE = pathlib.Path(__file__).parent / "emotion_sentences.csv"
@@ -240,8 +240,7 @@ def _multiple(name, texts, labels, known, split=None):
 
 
 def _path(source):
-    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    return home / FOLDER / source.file
+    return keras_home() / FOLDER / source.file
 
 
 def _fetch(source):

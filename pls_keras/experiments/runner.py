@@ -94,6 +94,8 @@ def execute(run, threads=1, unfinished=None, owner=None):
     from pls_keras.experiments.specs import ImageRun
     from pls_keras.experiments.store import describe_environment
 
+    if keras.backend.backend() == "jax":
+        _keep_compiled_programs()
     if isinstance(run, ImageRun):
         from pls_keras.experiments.image_training import train_on_images
 
@@ -120,10 +122,21 @@ def _share_machine(threads):
     if eigen not in os.environ.get("XLA_FLAGS", ""):
         flags = f"{os.environ.get('XLA_FLAGS', '')} {eigen} intra_op_parallelism_threads={threads}"
         os.environ["XLA_FLAGS"] = flags.strip()
-    # Runs of one network differ in numbers alone: JAX need not compile it for each of them.
-    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(home, "pls_keras", "compiled"))
     keep_memory()
+
+
+def _keep_compiled_programs():
+    """Runs of one network differ in numbers alone: JAX need not compile it for each of them.
+
+    JAX reads its environment on import, which came with this module's arguments, hence by its
+    configuration. `JAX_COMPILATION_CACHE_DIR` names another folder.
+    """
+    import jax
+
+    from pls_keras.data.cache import keras_home
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(keras_home() / "pls_keras" / "compiled"))
 
 
 def _stop_with(parent):
