@@ -87,6 +87,11 @@ def cell(mean, std, decimals=2):
     return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
 
 
+def significance(p):
+    """A p-value as text, such as "p = 0.023"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
     """One honest sentence on whether any method differs from the baseline.
 
@@ -108,8 +113,7 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
         )
     parts = []
     for method, row in differs.iterrows():
-        p = "< 0.001" if row["p"] < 0.001 else f"= {row['p']:.3f}"
-        parts.append(f"{method} {row['difference']:+.3g} (p {p})")
+        parts.append(f"{method} {row['difference']:+.3g} ({significance(row['p'])})")
     sentence = (
         f"{metric} differs from {baseline} beyond noise for {', '.join(parts)}; n = {n} {unit}, paired "
         f"t-test{'s' if len(others) > 1 else ''}."

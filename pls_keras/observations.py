@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from pls_keras.comparison import significance
 from pls_keras.paper import OBSERVATIONS
 
 HOLDS, REFUTED, NOISE = "holds", "does not hold", "within noise"
@@ -58,7 +59,7 @@ class _Claim:
         return HOLDS if self.differences.mean() > 0 else REFUTED
 
     def __str__(self):
-        return f"{self.what} {self.differences.mean():+.3g} (p = {self.p:.2f})"
+        return f"{self.what} {self.differences.mean():+.3g} ({significance(self.p)})"
 
 
 def check_observations(cifar100, cifar10):

@@ -188,6 +188,22 @@ def test_a_sweep_trains_what_the_store_lacks_and_nothing_else(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+@pytest.mark.slow
+def test_on_jax_a_worker_keeps_what_it_compiled(tmp_path):
+    pytest.importorskip("jax")
+    code = """if True:
+        import dataclasses
+        import pickle
+        from pls_keras.experiments.runner import execute
+        from pls_keras.experiments.sweeps import image_runs
+        [run] = image_runs("digits", "ResNet8", ["ULS"], "smoke")
+        execute(pickle.loads(pickle.dumps(run)))
+    """
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list((tmp_path / "pls_keras" / "compiled").glob("jit_train_step*"))
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
 def test_a_worker_gets_memory_that_it_freed_without_asking_the_system_again():
     code = """if True:

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from pls_keras import paper
-from pls_keras.comparison import compare_methods, describe_difference, format_comparison
+from pls_keras.comparison import compare_methods, describe_difference, format_comparison, significance
 from pls_keras.report import REPORTS, compare_with_paper, format_report, results_of_curves
 
 METHODS = ("NoLS", "ULS", "SEMLS")
@@ -223,3 +223,10 @@ def test_curves_become_scores_of_their_last_epoch_and_the_mean_gradient_norm():
     assert table["row"].tolist() == ["learning rate 0.1"] * 3 + ["learning rate 0.01"] * 3
     assert table["mean"].tolist() == [3.0] * 6
     assert "18 runs" in format_report(results, REPORTS["figure5"])
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0004, "p < 0.001"), (0.0496, "p = 0.050"), (0.23, "p = 0.230"), (np.nan, "p = nan")]
+)
+def test_significance_reads_as_in_a_paper(p, text):
+    assert significance(p) == text
