@@ -128,8 +128,8 @@ def _share_machine(threads):
 def _keep_compiled_programs():
     """Runs of one network differ in numbers alone: JAX need not compile it for each of them.
 
-    JAX reads its environment on import, which came with this module's arguments, hence by its
-    configuration. `JAX_COMPILATION_CACHE_DIR` names another folder.
+    Set by JAX's configuration: a worker that has unpickled its run has imported JAX, which reads the
+    environment only then. `JAX_COMPILATION_CACHE_DIR` names another folder.
     """
     import jax
 
