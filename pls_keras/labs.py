@@ -19,7 +19,8 @@ def show_report(name, scale="paper", folder="results"):
     """
     from IPython.display import Markdown
 
-    return Markdown(report_text(name, scale, folder) or f"No results of {name} at scale {scale} yet.")
+    text = report_text(name, scale, folder, details=False)
+    return Markdown(text or f"No results of {name} at scale {scale} yet.")
 
 
 def check(answer, expected, hint="", *, tolerance=1e-3):

@@ -33,11 +33,13 @@ class Check:
         number: where the paper has it, a key of `pls_keras.paper.OBSERVATIONS`.
         verdict: "holds", "does not hold" or "within noise".
         evidence: the numbers behind it.
+        differences: each difference that was tested, where they are several.
     """
 
     number: str
     verdict: str
     evidence: str
+    differences: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +136,13 @@ def check_generalization(curves):
     ]
 
 
-def format_checks(checks):
-    """The checklist as Markdown."""
-    lines = [f"- **{c.number}: {c.verdict}.** {OBSERVATIONS[c.number]} *{c.evidence}.*" for c in checks]
+def format_checks(checks, *, details=True):
+    """The checklist as Markdown, with each difference on a line of its own if `details` are wanted."""
+    lines = []
+    for check in checks:
+        statement = OBSERVATIONS[check.number]
+        lines.append(f"- **{check.number}: {check.verdict}.** {statement} *{check.evidence}.*")
+        lines += [f"  - {difference}" for difference in check.differences if details]
     return "\n".join(lines)
 
 
@@ -234,6 +240,8 @@ def _overlap(curves):
 def _all_claims(number, claims):
     verdicts = [claim.verdict for claim in claims]
     verdict = REFUTED if REFUTED in verdicts else NOISE if NOISE in verdicts else HOLDS
-    counts = f"Of {len(claims)} differences {verdicts.count(HOLDS)} are as stated, "
-    counts += f"{verdicts.count(REFUTED)} the other way, {verdicts.count(NOISE)} within noise"
-    return Check(number, verdict, f"{counts}: {'; '.join(map(str, claims))}")
+    if len(claims) == 1:
+        return Check(number, verdict, str(claims[0]))
+    counts = f"Of {len(claims)} differences, as stated: {verdicts.count(HOLDS)}; the other way: "
+    counts += f"{verdicts.count(REFUTED)}; within noise: {verdicts.count(NOISE)}"
+    return Check(number, verdict, counts, tuple(map(str, claims)))

@@ -166,13 +166,14 @@ def load_results(name, scale, folder="results"):
     return table[table["scale"] == scale].fillna({"classes": ""})
 
 
-def report_text(name, scale, folder="results"):
+def report_text(name, scale, folder="results", *, details=True):
     """A report from results that were kept, as Markdown.
 
     Args:
         name: one of `REPORTS`, or "observations".
         scale: "paper", "lab" or "smoke".
         folder: as for `load_results`.
+        details: whether observations come with each difference that was tested.
 
     Returns:
         Text, or None where nothing of this scale is kept.
@@ -182,9 +183,8 @@ def report_text(name, scale, folder="results"):
     if any(table.empty for table in tables):
         return None
     if name == "observations":
-        return (
-            f"**The paper's observations, scale {scale}**\n\n{format_checks(check_observations(*tables))}"
-        )
+        checks = format_checks(check_observations(*tables), details=details)
+        return f"**The paper's observations, scale {scale}**\n\n{checks}"
     [table] = tables
     return format_report(results_of_curves(table) if "epoch" in table else table, REPORTS[name])
 

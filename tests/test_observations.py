@@ -108,13 +108,17 @@ def test_one_seed_proves_nothing():
 
 
 def test_the_checklist_gives_statement_verdict_and_numbers():
-    hundred, ten = agreeing()
-    lines = format_checks(check_observations(hundred, ten)).splitlines()
+    checks = check_observations(*agreeing())
+    lines = format_checks(checks, details=False).splitlines()
     assert len(lines) == len(OBSERVATIONS)
     line = next(line for line in lines if "6.3.2 (3)" in line)
     assert "**6.3.2 (3): holds.**" in line
     assert OBSERVATIONS["6.3.2 (3)"] in line
-    assert "cifar100: NoLS above ULS +0.2" in line
+    assert "Of 4 differences, as stated: 4; the other way: 0; within noise: 0." in line
+    detailed = format_checks(checks).splitlines()
+    after = detailed[detailed.index(line) + 1 :]
+    assert [row for row in after[:4] if row.startswith("  - cifar100: NoLS above ULS +0.2")]
+    assert after[4].startswith("- **6.3.2 (4)")
 
 
 @pytest.mark.parametrize("number", OBSERVATIONS)

@@ -195,7 +195,7 @@ def _write_readme(options):
     text = path.read_text(encoding="utf-8")
 
     def table(match):
-        texts = (report_text(match[1], scale, options.results) for scale in SCALES)
+        texts = (report_text(match[1], scale, options.results, details=False) for scale in SCALES)
         found = next((text for text in texts if text), "Not measured yet.")
         return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
 
