@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from pls_keras.experiments.sweeps import SMOKE_TEXTS, text_run
-from pls_keras.experiments.text_training import class_weights, load_texts, split_texts, train_on_texts
+from pls_keras.experiments.text_training import (
+    class_weights,
+    embed,
+    load_texts,
+    split_texts,
+    train_on_texts,
+)
 
 pytest.importorskip("tensorflow")  # strings need it on every backend
 
@@ -22,6 +28,16 @@ def test_a_run_on_texts_is_scored_on_its_test_fold():
     assert scores["train_texts"] == len(train)
     assert scores["oov_rate"] == 1  # no vectors were given
     assert {name for name in scores if name.startswith("val_")} >= {"val_macro_f1", "val_nll"}
+
+
+def test_word_vectors_of_two_folds_have_one_shape():
+    run = text_run("sample", "NoLS", fold=0, **SMOKE_TEXTS)
+    one, found = embed(run, [str(i) for i in range(300)])
+    other, _ = embed(run, [str(i) for i in range(320)])
+    assert one.shape == other.shape
+    assert one[:300].any(axis=1).all()
+    assert not one[300:].any()
+    assert len(found) == 300
 
 
 @pytest.mark.realdata

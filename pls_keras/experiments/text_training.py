@@ -18,6 +18,7 @@ from pls_keras.models import LSTM, BiLSTM
 
 MODELS = {"LSTM": LSTM, "BiLSTM": BiLSTM}
 RANDOM_DIMENSION = 50
+ROWS = 512  # word vectors come in multiples of so many rows, so that folds share compiled programs
 
 # A worker meets the same corpus and vectors many times.
 _load_text = functools.lru_cache(maxsize=2)(load_text)
@@ -139,9 +140,14 @@ def predict(model, batches):
 
 
 def embed(run, vocabulary):
-    """Word vectors of a run's vocabulary, and which words have one of their own."""
+    """Word vectors of a run's vocabulary, rows of zeros after them, and which words have one of their own.
+
+    Vocabularies of the folds of a corpus differ by a few words, and a compiler by the shape of this.
+    """
     if run.vectors is None:
         rng = np.random.default_rng(run.seed)
-        random = rng.normal(0.0, 0.1, (len(vocabulary), RANDOM_DIMENSION)).astype("float32")
-        return random, np.zeros(len(vocabulary), bool)
-    return embedding_matrix(vocabulary, _load_vectors(run.vectors), seed=run.seed)
+        embeddings = rng.normal(0.0, 0.1, (len(vocabulary), RANDOM_DIMENSION)).astype("float32")
+        found = np.zeros(len(vocabulary), bool)
+    else:
+        embeddings, found = embedding_matrix(vocabulary, _load_vectors(run.vectors), seed=run.seed)
+    return np.pad(embeddings, ((0, -len(embeddings) % ROWS), (0, 0))), found
