@@ -229,15 +229,15 @@ def _draw_reliability(sweep, scale, folder):
     import matplotlib.pyplot as plt
 
     from pls_keras.plots import plot_reliability
-    from pls_keras.report import load_results
+    from pls_keras.report import REPORTS, load_results
 
     bins = load_results(f"{sweep}_reliability", scale, folder)
-    cells = list(bins.groupby(["dataset", "model"], sort=False))
+    cells = list(bins.groupby(REPORTS[sweep].rows(bins), sort=False))
     _, axes = plt.subplots(
         1, len(cells), figsize=(4.2 * len(cells), 4.4), layout="constrained", squeeze=False
     )
-    for ax, ((dataset, model), part) in zip(axes[0], cells, strict=True):
-        plot_reliability(part, ax=ax).set_title(f"{dataset}, {model}")
+    for ax, (row, part) in zip(axes[0], cells, strict=True):
+        plot_reliability(part, ax=ax).set_title(row)
     _save(axes, folder / f"{sweep}_{scale}_reliability.png")
 
 
