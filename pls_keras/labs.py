@@ -20,7 +20,8 @@ def show_report(name, scale="paper", folder="results"):
     from IPython.display import Markdown
 
     text = report_text(name, scale, folder, details=False)
-    return Markdown(text or f"No results of {name} at scale {scale} yet.")
+    missing = f"No results of {name} at scale {scale} in {folder!r}: put that folder beside the notebook."
+    return Markdown(text or missing)
 
 
 def check(answer, expected, hint="", *, tolerance=1e-3):
