@@ -249,6 +249,13 @@ def _add_bench(commands):
     bench.add_argument("--model", choices=["ResNet18", "ResNet34"], default="ResNet18", help="(ResNet18)")
     bench.add_argument("--width", type=_positive, default=16, help="of training: channels (16)")
     bench.add_argument("--images", type=_positive, default=1024, help="of training: an epoch (1024)")
+    bench.add_argument(
+        "--precision",
+        choices=["float32", "mixed_bfloat16"],
+        nargs="+",
+        default=["float32", "mixed_bfloat16"],
+        help="of training: dtype policies (both)",
+    )
     bench.add_argument("--vectors", help="of texts: file or gensim name (glove-wiki-gigaword-300)")
     bench.set_defaults(run=_run_bench)
 
@@ -274,7 +281,9 @@ def _run_bench(options):
         whole = table["straightforward_seconds"].sum() / table["seconds"].sum()
         print(f"ratio of the whole {whole:.2f}")
     if options.what == "training":
-        table = bench.bench_training(options.model, width=options.width, images=options.images)
+        table = bench.bench_training(
+            options.model, width=options.width, images=options.images, precisions=options.precision
+        )
         print(f"\n{options.model} at width {options.width}, batches of 128: images a second in fit")
         print(table.round(1).to_string(index=False))
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from pls_keras.builders import cluster_theta, semantic_theta, uniform_theta
 from pls_keras.callbacks import GradientNorm
+from pls_keras.experiments.memory import keep_memory
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.models import ResNet18, ResNet34
 from pls_keras.precision import dtype_policy
@@ -117,6 +118,8 @@ def bench_training(
 ):
     """Images a second that `fit` trains, by precision and way of compiling, without compiling itself.
 
+    This process keeps the memory that a step frees, as a worker of a sweep does.
+
     Args:
         model: "ResNet18" or "ResNet34", for images of 32×32 pixels and 10 classes.
         width: channels of the first stage.
@@ -128,6 +131,7 @@ def bench_training(
     Returns:
         `DataFrame` with a row for each pair: `precision`, `jit_compile`, `images_per_second`.
     """
+    keep_memory()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(images, 32, 32, 3)).astype("float32")
     y = rng.integers(0, 10, images)

@@ -107,6 +107,7 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["report", "observations", "--results", "nowhere"], "pls_keras run figure3"),
         (["run", "table2", "--scale", "lab"], "has no lab scale"),
         (["run", "table1", "--vectors", "glove.txt"], "--vectors is for texts"),
+        (["run", "table1", "--skip", "nowhere"], "nowhere holds no results of table1"),
     ],
 )
 def test_a_mistake_ends_with_one_line_that_says_what_to_do(
@@ -240,3 +241,33 @@ def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys):
     bins = pd.read_csv(tmp_path / "table1_reliability.csv")
     assert bins.groupby("method")["samples"].sum().tolist() == [300] * 4
     assert (tmp_path / "table1_smoke_reliability.png").is_file()
+
+
+def test_sharpened_takes_the_runs_of_table1_from_what_is_kept(tmp_path, capsys, monkeypatch):
+    store = RunStore(tmp_path / "store")
+    bins = [{"samples": 10, "confidence": 0.5, "accuracy": 0.5}]
+    where = {"seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"}
+
+    def write(runs, accuracy):
+        for run in runs:
+            result = {"scores": {"accuracy": accuracy, "ece": 0.1, "nll": 1.0}, "reliability": bins}
+            store.write(run, pd.DataFrame({"epoch": [1]}), {**result, **where})
+
+    write(SWEEPS["table1"]("smoke"), 0.25)
+    kept = ["--results", str(tmp_path)]
+    main(["report", "table1", "--store", str(store.folder), *kept])
+    store = RunStore(tmp_path / "another")
+    trained = []
+    monkeypatch.setattr(
+        "pls_keras.experiments.runner.run_sweep", lambda runs, *_, **__: trained.extend(runs)
+    )
+    main(["run", "sharpened", "--scale", "smoke", "--skip", str(tmp_path), "--store", str(store.folder)])
+    assert [run.method for run in trained] == ["ULS-others", "SEMLS^4", "SEMLS^8", "SEMLS@5"]
+    write(trained, 0.5)
+    capsys.readouterr()
+    main(["report", "sharpened", "--store", str(store.folder), *kept])
+    printed = capsys.readouterr().out
+    rows = [row for row in printed.splitlines() if row.startswith("| digits")]
+    assert [row.split(" | ")[1:4] for row in rows[:2]] == [["NoLS", "1", "25.00"], ["ULS", "1", "25.00"]]
+    assert len(rows) == 8
+    assert pd.read_csv(tmp_path / "sharpened_reliability.csv")["method"].nunique() == 8

@@ -6,6 +6,7 @@ import re
 TABLES = ("table1", "table2", "table3", "goemotions", "sharpened", "tuning")
 DYNAMICS = ("figure3", "figure4", "figure5")
 TEXTS = ("table2", "table3", "goemotions", "tuning")  # sweeps on texts
+SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
 SCALES = ("paper", "lab", "smoke")
 RESULTS = pathlib.Path("notebooks/results")
 README_FIGURE = re.compile(r"\(([^()]+)/(figure[345])_(\w+)\.png\)")
@@ -76,7 +77,9 @@ def add_run(commands):
     run.add_argument(
         "--vectors", help="for texts: GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)"
     )
-    run.add_argument("--skip", type=pathlib.Path, help="folder of kept results: leave out what it holds")
+    run.add_argument(
+        "--skip", type=pathlib.Path, help="folder of kept results: leave out the runs that it holds"
+    )
     run.set_defaults(run=_run)
 
 
@@ -86,8 +89,10 @@ def _run(options):
 
     runs = _runs(options.sweep, options.scale, options.vectors)
     if options.skip:
-        kept = set(_read(options.skip / f"{options.sweep}.csv")["key"])
-        runs = [run for run in runs if run.key not in kept]
+        kept = _read_kept(options.skip, options.sweep, runs)
+        if kept is None:
+            raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
+        runs = [run for run in runs if run.key not in set(kept["key"])]
     run_sweep(
         runs,
         RunStore(options.store),
@@ -171,10 +176,9 @@ def _merge(options):
             table["method"] = table["key"].map(candidate_names(options.vectors))
         row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
         columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
-        csv = options.results / f"{name}.csv"
-        kept = [_read(csv)] if csv.is_file() else []
-        merged = pd.concat([*kept, table[columns]], ignore_index=True).drop_duplicates(row, keep="last")
-        merged.to_csv(csv, index=False, float_format="%.6g")
+        tables = [_read_kept(options.results, name, runs), table[columns]]
+        merged = pd.concat(tables, ignore_index=True).drop_duplicates(row, keep="last")
+        merged.to_csv(options.results / f"{name}.csv", index=False, float_format="%.6g")
 
 
 def _draw(sweep, scale, folder):
@@ -251,11 +255,21 @@ def _save(axes, path):
     print(f"Wrote {path}")
 
 
-def _read(csv):
+def _read_kept(folder, name, runs):
+    """The kept CSV `name`, and the rows of these runs that a sweep which shares them has kept.
+
+    None where there is neither.
+    """
     import pandas as pd
 
-    table = pd.read_csv(csv, dtype={"classes": str})
-    return table.fillna({"classes": ""}) if "classes" in table else table
+    names = [name.replace(sweep, other) for sweep, other in SHARED.items() if name.startswith(sweep)]
+    tables = []
+    for csv in (folder / f"{kept}.csv" for kept in (*names, name)):
+        if csv.is_file():
+            table = pd.read_csv(csv, dtype={"classes": str})
+            table = table if csv.stem == name else table[table["key"].isin([run.key for run in runs])]
+            tables.append(table.fillna({"classes": ""}) if "classes" in table else table)
+    return pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _runs(sweep, scale, vectors):
