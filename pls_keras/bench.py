@@ -1,6 +1,7 @@
 """Benchmarks: ratios of times measured in one process, in interleaved rounds."""
 
 import itertools
+import math
 import statistics
 import time
 
@@ -129,13 +130,16 @@ def bench_training(
         compilations: values of `jit_compile` of `Model.compile`.
 
     Returns:
-        `DataFrame` with a row for each pair: `precision`, `jit_compile`, `images_per_second`.
+        `DataFrame` with a row for each pair: `precision`, `jit_compile`, `images_per_second`,
+        `at_matrix_rate`, the images a second that the rate of a plain matrix product here would
+        allow, and `gap`, how often the former goes into the latter.
     """
     keep_memory()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(images, 32, 32, 3)).astype("float32")
     y = rng.integers(0, 10, images)
     rows = []
+    matrix_rate = {precision: measure_matrix_rate(precision) for precision in precisions}
     ways = list(itertools.product(precisions, compilations))
     for precision, jit_compile in tqdm(ways, desc="training", unit="way"):
         with dtype_policy(precision):
@@ -147,8 +151,37 @@ def bench_training(
         )
         ticks = _Ticks()
         network.fit(x, y, batch_size=batch_size, epochs=2, verbose=0, callbacks=[GradientNorm(), ticks])
-        rows.append((precision, jit_compile, images / ticks.seconds[0]))
-    return pd.DataFrame(rows, columns=["precision", "jit_compile", "images_per_second"])
+        bound = matrix_rate[precision] / (3 * multiply_adds(network))  # backward is twice forward
+        rows.append((precision, jit_compile, images / ticks.seconds[0], bound))
+    columns = ["precision", "jit_compile", "images_per_second", "at_matrix_rate"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(gap=table["at_matrix_rate"] / table["images_per_second"])
+
+
+def multiply_adds(model):
+    """Multiply-adds of the convolutions and dense layers of a functional model for one sample."""
+    return sum(
+        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:]) // layer.output.shape[-1]
+        for layer in model.layers
+        if hasattr(layer, "kernel")
+    )
+
+
+def measure_matrix_rate(precision, size=4096, rounds=4):
+    """Multiply-adds a second of products of square matrices, in the compute dtype of a dtype policy."""
+    dtype = keras.DTypePolicy(precision).compute_dtype
+    rng = np.random.default_rng(0)
+    matrix = ops.cast(rng.normal(size=(size, size)) / math.sqrt(size), dtype)
+
+    def seconds(rounds):
+        start, product = time.perf_counter(), matrix
+        for _ in range(rounds):
+            product = ops.matmul(product, matrix)
+        ops.convert_to_numpy(product[0, 0])  # waits for the device
+        return time.perf_counter() - start
+
+    seconds(1)
+    return rounds * size**3 / seconds(rounds)
 
 
 def _compiled_gradient(loss, ids, logits):
