@@ -6,7 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.style import METHOD_COLOURS, OTHER_COLOUR, RC
+from pls_keras.style import RC, line_styles, method_colour
 
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
 
@@ -95,7 +95,7 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
             size = (2.6 * len(thetas), 0.8 + 0.24 * len(labels))
             _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
         for ax, (method, q) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-            ax.barh(labels, q, color=METHOD_COLOURS.get(method.partition("^")[0], OTHER_COLOUR))
+            ax.barh(labels, q, color=method_colour(method))
             ax.set_xlim(0, largest)
             ax.text(0.97 * largest, label, f"{np.max(q):.3f} →", ha="right", va="center", color="white")
             ax.set_title(method)
@@ -118,11 +118,11 @@ def plot_curves(curves, column, ax=None):
     with _style():
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-        for method in curves["method"].unique():
+        for method, style in line_styles(curves["method"].unique()).items():
             by_epoch = curves[curves["method"] == method].groupby("epoch")[column]
             mean, spread = by_epoch.mean(), by_epoch.std().fillna(0.0)
-            colour = METHOD_COLOURS[method]
-            ax.plot(mean.index, mean, color=colour, label=method)
+            colour = method_colour(method)
+            ax.plot(mean.index, mean, color=colour, ls=style, label=method)
             ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
         ax.set_xlabel("epoch")
         ax.set_ylabel(AXIS_LABELS.get(column, column))
@@ -190,12 +190,12 @@ def plot_reliability(bins, ax=None):
         if ax is None:
             _, ax = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
         ax.plot([0, 1], [0, 1], color="#bbbbbb", ls="--", lw=1, label="calibrated")
-        for method in bins["method"].unique():
+        for method, style in line_styles(bins["method"].unique()).items():
             part = bins[(bins["method"] == method) & (bins["samples"] > 0)]
             sums = part[["confidence", "accuracy"]].mul(part["samples"], axis=0)
             pooled = sums.assign(samples=part["samples"]).groupby(part["bin"]).sum()
             x, y = (pooled[name] / pooled["samples"] for name in ("confidence", "accuracy"))
-            ax.plot(x, y, marker="o", ms=4, color=METHOD_COLOURS.get(method, OTHER_COLOUR), label=method)
+            ax.plot(x, y, marker="o", ms=4, color=method_colour(method), ls=style, label=method)
         ax.set_xlabel("confidence (mean of the bin)")
         ax.set_ylabel("accuracy (fraction of the bin)")
         ax.set_aspect("equal")
@@ -222,10 +222,8 @@ def plot_differences(compared, score, ax=None):
         ax.axvline(0, color="#bbbbbb", lw=1)
         for method in shown["method"].unique():
             part = shown[shown["method"] == method]
-            colour = METHOD_COLOURS.get(method, OTHER_COLOUR)
-            ax.errorbar(
-                part["difference"], part.index, xerr=part["margin"], fmt="o", ms=5, capsize=3, color=colour
-            )
+            look = {"fmt": "o", "ms": 5, "capsize": 3, "color": method_colour(method)}
+            ax.errorbar(part["difference"], part.index, xerr=part["margin"], **look)
         names = shown["row"] + ", " + shown["method"] + " (n = " + shown["n"].astype(int).astype(str) + ")"
         ax.set_yticks(shown.index, names)
         ax.set_ylim(len(shown) - 0.5, -0.5)  # the first at the top

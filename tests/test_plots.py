@@ -126,6 +126,19 @@ def test_methods_have_four_colours_that_grey_tells_apart():
     assert np.diff(brightness).min() > 0.05
 
 
+def test_variants_of_a_method_have_its_colour_and_a_line_style_of_their_own():
+    methods = ["NoLS", "SEMLS", "ULS", "SEMLS^4", "SEMLS@5", "ULS-others"]
+    bins = pd.DataFrame({"method": methods, "bin": 0, "samples": 1, "confidence": 0.5, "accuracy": 0.5})
+    looks = {
+        line.get_label(): (line.get_color(), line.get_linestyle())
+        for line in plot_reliability(bins).get_lines()[1:]
+    }
+    assert len(set(looks.values())) == len(methods)
+    for family in ("ULS", "SEMLS"):
+        assert looks[family] == (METHOD_COLOURS[family], "-")
+        assert {looks[m][0] for m in methods if m.startswith(family)} == {METHOD_COLOURS[family]}
+
+
 def test_learning_rates_have_a_panel_each_from_the_largest_on():
     curves = pd.DataFrame(
         [

@@ -234,12 +234,13 @@ def _draw_reliability(sweep, scale, folder):
 
     from pls_keras.plots import plot_reliability
     from pls_keras.report import REPORTS, load_results
+    from pls_keras.style import RC
 
     bins = load_results(f"{sweep}_reliability", scale, folder)
     cells = list(bins.groupby(REPORTS[sweep].rows(bins), sort=False))
-    _, axes = plt.subplots(
-        1, len(cells), figsize=(4.2 * len(cells), 4.4), layout="constrained", squeeze=False
-    )
+    size = (4.2 * len(cells), 4.4)
+    with plt.rc_context(RC):
+        _, axes = plt.subplots(1, len(cells), figsize=size, layout="constrained", squeeze=False)
     for ax, (row, part) in zip(axes[0], cells, strict=True):
         plot_reliability(part, ax=ax).set_title(row)
     _save(axes, folder / f"{sweep}_{scale}_reliability.png")
