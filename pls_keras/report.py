@@ -159,11 +159,20 @@ def load_results(name, scale, folder="results"):
         folder: where `name`.csv lies; by default as seen from the notebooks.
 
     Returns:
-        `DataFrame`, empty where nothing of this scale is kept.
+        `DataFrame`.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or nothing of this scale in it.
     """
     csv = pathlib.Path(folder) / f"{name}.csv"
     table = pd.read_csv(csv, dtype={"classes": str}) if csv.is_file() else pd.DataFrame({"scale": []})
-    return table[table["scale"] == scale].fillna({"classes": ""})
+    table = table[table["scale"] == scale]
+    if table.empty:
+        raise FileNotFoundError(
+            f"No results of {name} at scale {scale} in {csv}. A notebook needs the repository's folder "
+            "notebooks/results beside it."
+        )
+    return table.fillna({"classes": ""})
 
 
 def report_text(name, scale, folder="results", *, details=True):
@@ -179,8 +188,9 @@ def report_text(name, scale, folder="results", *, details=True):
         Text, or None where nothing of this scale is kept.
     """
     names = ("figure3", "figure4") if name == "observations" else (name,)
-    tables = [load_results(part, scale, folder) for part in names]
-    if any(table.empty for table in tables):
+    try:
+        tables = [load_results(part, scale, folder) for part in names]
+    except FileNotFoundError:
         return None
     if name == "observations":
         checks = format_checks(check_observations(*tables), details=details)

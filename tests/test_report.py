@@ -9,7 +9,7 @@ import scipy.stats
 
 from pls_keras import paper
 from pls_keras.comparison import compare_methods, describe_difference, format_comparison, significance
-from pls_keras.report import REPORTS, compare_with_paper, format_report, results_of_curves
+from pls_keras.report import REPORTS, compare_with_paper, format_report, load_results, results_of_curves
 
 METHODS = ("NoLS", "ULS", "SEMLS")
 
@@ -230,3 +230,12 @@ def test_curves_become_scores_of_their_last_epoch_and_the_mean_gradient_norm():
 )
 def test_significance_reads_as_in_a_paper(p, text):
     assert significance(p) == text
+
+
+def test_results_that_are_not_there_are_an_error_that_names_their_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No results of table1 at scale lab in .*table1\.csv"):
+        load_results("table1", "lab", tmp_path)
+    pd.DataFrame({"key": ["a"], "scale": ["paper"]}).to_csv(tmp_path / "table1.csv", index=False)
+    with pytest.raises(FileNotFoundError, match="at scale lab"):
+        load_results("table1", "lab", tmp_path)
+    assert load_results("table1", "paper", tmp_path)["key"].tolist() == ["a"]
