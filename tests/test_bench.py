@@ -10,8 +10,9 @@ def test_multiply_adds_are_those_of_the_literature(network, millions):
     assert multiply_adds(network()) / 1e6 == pytest.approx(millions, rel=1e-3)
 
 
-def test_matrix_rate_is_one_a_processor_can_have():
-    assert 1e7 < measure_matrix_rate("float32", size=256) < 1e16
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_matrix_rate_is_one_a_processor_can_have(precision):
+    assert 1e6 < measure_matrix_rate(precision, size=128) < 1e16
 
 
 @pytest.mark.slow
