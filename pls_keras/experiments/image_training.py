@@ -26,6 +26,7 @@ from pls_keras.precision import dtype_policy
 
 BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
 EVAL_BATCH = 256
+STEPS_PER_EXECUTION = 8  # on an accelerator: saves 0.1 ms a step on JAX, nothing on TensorFlow
 PROBE_IMAGES = 128  # on which the parts of the gradient are measured
 
 
@@ -136,6 +137,7 @@ def build_image_model(run, images, *, resident=False):
             keras.metrics.SparseCategoricalCrossentropy(name="nll"),
         ],
         jit_compile=run.jit_compile,
+        steps_per_execution=STEPS_PER_EXECUTION if resident and keras.backend.backend() == "jax" else 1,
     )
     return model, images
 
