@@ -92,7 +92,8 @@ def _run(options):
         kept = _read_kept(options.skip, options.sweep, runs)
         if kept is None:
             raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
-        runs = [run for run in runs if run.key not in set(kept["key"])]
+        done = set(kept["key"])
+        runs = [run for run in runs if run.key not in done]
     run_sweep(
         runs,
         RunStore(options.store),
@@ -176,8 +177,8 @@ def _merge(options):
             table["method"] = table["key"].map(candidate_names(options.vectors))
         row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
         columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
-        tables = [_read_kept(options.results, name, runs), table[columns]]
-        merged = pd.concat(tables, ignore_index=True).drop_duplicates(row, keep="last")
+        parts = [_read_kept(options.results, name, runs), table[columns]]
+        merged = pd.concat(parts, ignore_index=True).drop_duplicates(row, keep="last")
         merged.to_csv(options.results / f"{name}.csv", index=False, float_format="%.6g")
 
 
