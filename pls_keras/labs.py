@@ -1,23 +1,25 @@
 """For the notebooks: reports, exercises that check themselves, and a slider."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.plots import plot_targets
-from pls_keras.report import report_text
+from pls_keras.reports.plots import plot_targets
+from pls_keras.reports.tables import report_text
+from pls_keras.thetas import uniform_theta
 
 
 def show_report(name, scale="paper", folder="results"):
     """A table of kept results for a notebook to show.
 
     Args:
-        name: as for `pls_keras.report.report_text`.
+        name: as for `pls_keras.reports.tables.report_text`.
         scale: the same.
         folder: the same.
 
     Returns:
         `IPython.display.Markdown`.
     """
-    from IPython.display import Markdown
+    from IPython.display import Markdown  # an extra
 
     text = report_text(name, scale, folder, details=False)
     missing = f"No results of {name} at scale {scale} in {folder!r}: put that folder beside the notebook."
@@ -76,10 +78,7 @@ def target_slider(theta):
     Returns:
         The widget. It needs a running kernel.
     """
-    import ipywidgets
-    import matplotlib.pyplot as plt
-
-    from pls_keras.builders import uniform_theta
+    import ipywidgets  # an extra
 
     def draw(label, smoothing_ratio, power):
         thetas = {"NoLS": None, "ULS": uniform_theta(theta.labels), "SEMLS": theta.sharpen(power)}

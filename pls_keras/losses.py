@@ -10,7 +10,7 @@ from keras import ops
 # Keras has no public name for the mask that `ignore_class` hands to the reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
-from pls_keras.theta import Theta
+from pls_keras.thetas import Theta
 
 LOWEST_LOGIT = -1e30  # stands for -inf: a weight of zero times it is zero, not NaN
 PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much

@@ -3,7 +3,7 @@ import types
 
 import pytest
 
-from pls_keras import bench
+from pls_keras.experiments.benchmarks import training as bench
 from pls_keras.models import ResNet18, ResNet34
 
 

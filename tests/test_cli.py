@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 
 from pls_keras import Theta, cluster_theta, cooccurrence_theta, uniform_theta
-from pls_keras.__main__ import main
-from pls_keras.experiments.commands import CURVE_COLUMNS
+from pls_keras._start import is_command
+from pls_keras.cli import main
+from pls_keras.experiments.results import CURVE_COLUMNS
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS, table2
 
@@ -28,6 +30,44 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "pls_keras", "--help"], capture_output=True, text=True, check=True
     )
     assert all(name in answer.stdout for name in ("demo", "theta", "run", "report", "bench"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["theta", "list"]])
+def test_a_command_prints_nothing_but_its_answer(arguments):
+    answer = subprocess.run(
+        [sys.executable, "-m", "pls_keras", *arguments], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout
+    assert answer.stderr == ""
+
+
+def test_what_a_failing_import_writes_is_shown(tmp_path):
+    (tmp_path / "keras.py").write_text("import os\nos.write(2, b'from C++')\nraise ImportError('torn')\n")
+    answer = subprocess.run(
+        [sys.executable, "-m", "pls_keras", "theta", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert answer.returncode == 1
+    assert "from C++" in answer.stderr
+    assert "ImportError: torn" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "orig_argv", "command"),
+    [
+        (["-m"], ["python", "-X", "dev", "-m", "pls_keras", "demo"], True),
+        (["/bin/pls_keras", "demo"], ["python", "/bin/pls_keras", "demo"], True),
+        (["-m"], ["python", "-m", "my_package", "pls_keras"], False),
+        (["train.py"], ["python", "train.py", "pls_keras"], False),
+        ([""], ["python"], False),
+        (["-c"], ["python", "-c", "import pls_keras"], False),
+    ],
+)
+def test_a_command_is_told_from_a_program_of_ones_own(argv, orig_argv, command):
+    assert is_command(argv, orig_argv) == command
 
 
 def test_theta_list_names_what_is_shipped(capsys):
@@ -258,9 +298,7 @@ def test_sharpened_takes_the_runs_of_table1_from_what_is_kept(tmp_path, capsys, 
     main(["report", "table1", "--store", str(store.folder), *kept])
     store = RunStore(tmp_path / "another")
     trained = []
-    monkeypatch.setattr(
-        "pls_keras.experiments.runner.run_sweep", lambda runs, *_, **__: trained.extend(runs)
-    )
+    monkeypatch.setattr("pls_keras.cli.run.run_sweep", lambda runs, *_, **__: trained.extend(runs))
     main(["run", "sharpened", "--scale", "smoke", "--skip", str(tmp_path), "--store", str(store.folder)])
     assert [run.method for run in trained] == ["ULS-others", "SEMLS^4", "SEMLS^8", "SEMLS@5"]
     write(trained, 0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from pls_keras.embeddings import label_vectors, load_vectors
+from pls_keras.thetas import label_vectors, load_vectors
 
 WORDS = ["maple", "tree", "lawn", "Paris"]
 MATRIX = np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 1.0], [1.0, 1.0, 8.0], [0.5, 0.25, 0.0]], "float32")

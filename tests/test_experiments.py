@@ -13,12 +13,20 @@ import pytest
 
 from pls_keras import Theta, uniform_theta
 from pls_keras.data import load_digits
-from pls_keras.experiments.commands import SCALES, TEXTS
+from pls_keras.data.labels import CBET_LABELS
 from pls_keras.experiments.runner import execute, run_sweep
 from pls_keras.experiments.specs import ImageRun, TextRun
 from pls_keras.experiments.store import RunStore
-from pls_keras.experiments.sweeps import CANDIDATES, SWEEPS, candidate_names, goemotions, table2, table3
-from pls_keras.labels import CBET_LABELS
+from pls_keras.experiments.sweeps import (
+    CANDIDATES,
+    SCALES,
+    SWEEPS,
+    TEXTS,
+    candidate_names,
+    goemotions,
+    table2,
+    table3,
+)
 
 
 def small_run(method="SEMLS", **fields):

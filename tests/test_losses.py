@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import ops
 
-import pls_keras.theta
+import pls_keras.thetas.theta
 from pls_keras import (
     PreferentialSmoothingLoss,
     Theta,
@@ -67,7 +67,7 @@ def test_both_representations_are_tested(representation):
 def representation(request, monkeypatch):
     """Both ways of keeping a theta, though these have few classes."""
     if request.param == "structured":
-        monkeypatch.setattr(pls_keras.theta, "DENSE_LIMIT", 1)
+        monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
     return request.param
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pls_keras.observations import HOLDS, NOISE, REFUTED, check_observations, format_checks
-from pls_keras.paper import OBSERVATIONS
+from pls_keras.reports.observations import HOLDS, NOISE, REFUTED, check_observations, format_checks
+from pls_keras.reports.paper import OBSERVATIONS
 
 RATES = (0.1, 0.01, 0.001, 0.0001)
 METHODS = ("NoLS", "ULS", "SEMLS")

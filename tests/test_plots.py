@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pls_keras import Theta, semantic_theta, uniform_theta
-from pls_keras.plots import (
+from pls_keras.reports.plots import (
     AXIS_LABELS,
     plot_curves,
     plot_differences,
@@ -17,7 +17,7 @@ from pls_keras.plots import (
     plot_reliability,
     plot_theta,
 )
-from pls_keras.style import METHOD_COLOURS
+from pls_keras.reports.style import METHOD_COLOURS
 
 
 @pytest.fixture(autouse=True)

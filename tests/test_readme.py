@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from pls_keras.__main__ import main
+from pls_keras.cli import main
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS
 

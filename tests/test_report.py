@@ -7,9 +7,20 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from pls_keras import paper
-from pls_keras.comparison import compare_methods, describe_difference, format_comparison, significance
-from pls_keras.report import REPORTS, compare_with_paper, format_report, load_results, results_of_curves
+from pls_keras.reports import paper
+from pls_keras.reports.comparison import (
+    compare_methods,
+    describe_difference,
+    format_comparison,
+    significance,
+)
+from pls_keras.reports.tables import (
+    REPORTS,
+    compare_with_paper,
+    format_report,
+    load_results,
+    results_of_curves,
+)
 
 METHODS = ("NoLS", "ULS", "SEMLS")
 

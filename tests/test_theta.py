@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import pls_keras.theta
+import pls_keras.thetas.theta
 from pls_keras import Theta, cluster_theta, cooccurrence_theta, semantic_theta, uniform_theta
-from pls_keras import labels as names
-from pls_keras.embeddings import load_vectors
-from pls_keras.shipped import build_shipped_thetas
+from pls_keras.data import labels as names
+from pls_keras.thetas import load_vectors
+from pls_keras.thetas.shipped import build_shipped_thetas
 
 K = 6
 LABELS = list("abcdef")
@@ -56,7 +56,7 @@ IN_PARTS = [name for name, (_, in_parts) in THETAS.items() if in_parts]
 def theta(request, monkeypatch):
     name = request.param.removesuffix(", in parts")
     if name != request.param:
-        monkeypatch.setattr(pls_keras.theta, "DENSE_LIMIT", 1)
+        monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
     theta = THETAS[name][0]()
     assert theta.is_dense == (name == request.param)
     return theta
@@ -91,7 +91,7 @@ def test_rows_are_distributions(theta):
 def test_parts_equal_dense(name, monkeypatch):
     build = THETAS[name][0]
     dense = build()
-    monkeypatch.setattr(pls_keras.theta, "DENSE_LIMIT", 1)
+    monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
     parts = build()
     np.testing.assert_allclose(parts, dense, atol=1e-15)
     np.testing.assert_allclose(matrix_from_parts(parts), dense, atol=1e-15)
@@ -134,7 +134,7 @@ def test_top_k_keeps_the_largest_entries(theta, k):
 
 def test_top_k_in_chunks_is_top_k(theta, monkeypatch):
     whole = np.asarray(theta.top_k(2))
-    monkeypatch.setattr(pls_keras.theta, "CHUNK_ENTRIES", 2 * K)
+    monkeypatch.setattr(pls_keras.thetas.theta, "CHUNK_ENTRIES", 2 * K)
     np.testing.assert_array_equal(theta.top_k(2), whole)
 
 
@@ -261,7 +261,7 @@ def test_provenance_that_no_file_can_hold_is_refused():
 
 
 def test_a_damaged_file_of_parts_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(pls_keras.theta, "DENSE_LIMIT", 1)
+    monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
     uniform_theta("abc").save(tmp_path / "theta.json")
     fields = json.loads((tmp_path / "theta.json").read_text())
     fields["group_weight"][1] = 0.5
@@ -581,12 +581,6 @@ def test_a_saved_theta_is_readable(tmp_path):
     text = (tmp_path / "theta.json").read_text(encoding="utf-8")
     assert '["säd], [", "b"]' in text
     assert "\n  [0.25, 0.75]]" in text
-
-
-def test_the_builders_are_found_beside_theta():
-    assert pls_keras.theta.semantic_theta is semantic_theta
-    with pytest.raises(AttributeError, match="no attribute 'other_theta'"):
-        _ = pls_keras.theta.other_theta
 
 
 # The classes, and facts that need real data

@@ -15,7 +15,7 @@ from scipy import ndimage
 from sklearn.model_selection import train_test_split
 
 from pls_keras.data.cache import keras_home
-from pls_keras.labels import DIGIT_LABELS
+from pls_keras.data.labels import DIGIT_LABELS
 
 CIFAR = ("cifar10", "cifar100")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")

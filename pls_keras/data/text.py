@@ -12,7 +12,7 @@ import zipfile
 import keras
 import numpy as np
 
-from pls_keras import labels as names
+from pls_keras.data import labels as names
 from pls_keras.data.cache import keras_home
 
 FOLDER = pathlib.Path("datasets") / "pls_keras"  # in Keras's cache

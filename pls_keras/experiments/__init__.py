@@ -1,0 +1,1 @@
+"""Runs of the paper and beyond: specs → sweeps → runner → store → results."""

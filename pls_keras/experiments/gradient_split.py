@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from pls_keras.builders import uniform_theta
 from pls_keras.losses import preferential_crossentropy
+from pls_keras.thetas import uniform_theta
 
 
 class GradientSplit(keras.callbacks.Callback):

@@ -17,12 +17,12 @@ from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessin
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.memory import keep_memory
+from pls_keras.experiments.precision import dtype_policy
 from pls_keras.experiments.scoring import reliability, score
 from pls_keras.experiments.store import accelerator
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
-from pls_keras.precision import dtype_policy
 
 BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
 EVAL_BATCH = 256

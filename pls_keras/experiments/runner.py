@@ -6,9 +6,15 @@ import threading
 import time
 
 import joblib
+import keras
 from tqdm.auto import tqdm
 
+from pls_keras.data.cache import keras_home
+from pls_keras.experiments.image_training import train_on_images
 from pls_keras.experiments.memory import keep_memory
+from pls_keras.experiments.specs import ImageRun
+from pls_keras.experiments.store import describe_environment
+from pls_keras.experiments.text_training import train_on_texts
 
 ENGINES = ("joblib", "ray")
 UNFINISHED = ".unfinished"  # in the store: a folder for the checkpoints of each run that is not done
@@ -89,20 +95,13 @@ def execute(run, threads=1, unfinished=None, owner=None):
     _share_machine(threads)
     if os.getppid() == owner:
         _stop_with(owner)
-    import keras
-
-    from pls_keras.experiments.specs import ImageRun
-    from pls_keras.experiments.store import describe_environment
-
     if keras.backend.backend() == "jax":
         _keep_compiled_programs()
     if isinstance(run, ImageRun):
-        from pls_keras.experiments.image_training import train_on_images
-
         folder = unfinished and os.path.join(unfinished, run.key)
         train = functools.partial(train_on_images, folder=folder)
     else:
-        from pls_keras.experiments.text_training import train_on_texts as train
+        train = train_on_texts
 
     start = time.perf_counter()
     history, result = train(run)
@@ -132,8 +131,6 @@ def _keep_compiled_programs():
     environment only then. `JAX_COMPILATION_CACHE_DIR` names another folder.
     """
     import jax
-
-    from pls_keras.data.cache import keras_home
 
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(keras_home() / "pls_keras" / "compiled"))

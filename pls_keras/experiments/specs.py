@@ -4,13 +4,8 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import re
 
-from pls_keras.builders import cooccurrence_theta, uniform_theta
-from pls_keras.theta import Theta
-
-METHODS = ("NoLS", "ULS", "CLS", "SEMLS")
-METHOD = re.compile(r"NoLS|ULS|ULS-others|CLS|COOC|SEMLS(\^(?P<power>[\d.]+)|@(?P<nearest>\d+))?")
+from pls_keras.experiments.methods import check_method, method_theta
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,9 +14,7 @@ class Run:
 
     Attributes:
         dataset: name of the data set.
-        method: "NoLS", "ULS", "CLS", "SEMLS", or beyond the paper "COOC" (co-occurrence),
-            "SEMLS^8" (SEMLS sharpened to that power), "SEMLS@5" (its five nearest classes alone), or
-            "ULS-others" (ULS without the true class, which keeps 1 - ε as under CLS and SEMLS).
+        method: "NoLS", "ULS", "CLS", "SEMLS", or another of `pls_keras.experiments.methods`.
         seed: seed of weights, batches and augmentation.
         smoothing_ratio: ε of every method but NoLS, in [0, 1).
         scale: name of the sweep's scale, such as "paper".
@@ -34,11 +27,7 @@ class Run:
     scale: str = "paper"
 
     def __post_init__(self):
-        if not METHOD.fullmatch(self.method):
-            raise ValueError(
-                f"method must be one of {METHODS}, COOC, ULS-others or, with a power or a number of "
-                f"nearest classes, SEMLS^8 or SEMLS@5. Received: {self.method!r}"
-            )
+        check_method(self.method)
 
     def record(self):
         """The run as plain data: its kind and its fields; files by their names alone."""
@@ -64,17 +53,7 @@ class Run:
         Args:
             data: the run's `ImageDataset` or `TextDataset`.
         """
-        if self.method in ("NoLS", "ULS", "ULS-others"):
-            return uniform_theta(data.labels, include_true=self.method != "ULS-others")
-        if self.method == "COOC":
-            return cooccurrence_theta(data.indicator, data.labels, pseudocount=1.0)
-        theta = Theta.load(f"{data.name}-{re.match('[A-Z]+', self.method)[0].lower()}")
-        if theta.labels != tuple(data.labels):
-            theta = theta.select(data.labels)
-        power, nearest = METHOD.fullmatch(self.method).group("power", "nearest")
-        if power:
-            return theta.sharpen(float(power))
-        return theta.top_k(int(nearest)) if nearest else theta
+        return method_theta(self.method, data)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +111,7 @@ class TextRun(Run):
         sample: number of the random sample of classes (section 7.1).
         model: "BiLSTM" or "LSTM".
         pooling: "max" or "last" of the LSTM's states.
-        vectors: word vectors, as `pls_keras.embeddings.load_vectors` takes them; None for random
+        vectors: word vectors, as `pls_keras.thetas.load_vectors` takes them; None for random
             ones.
         units: size of the LSTM's state in each direction.
         dropout: fraction of each word vector, and of the pooled states, that is dropped.

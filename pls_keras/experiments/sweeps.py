@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from pls_keras import labels
+from pls_keras.data import labels
 from pls_keras.experiments.specs import ImageRun, TextRun
 
 PAPER_METHODS = ("NoLS", "ULS", "SEMLS")  # of Tables 2 and 3 and of the figures
@@ -220,3 +220,25 @@ SWEEPS = {
     "tuning": tuning,
     "sharpened": sharpened,
 }
+CURVES = ("figure3", "figure4", "figure5")  # kept as a row a run and epoch
+TEXTS = ("table2", "table3", "goemotions", "tuning")
+
+
+def sweep_runs(sweep, scale="paper", vectors=None):
+    """The runs of a sweep.
+
+    Args:
+        sweep: a name of `SWEEPS`.
+        scale: "paper", "lab" for two cores (images alone), or "smoke" for a try.
+        vectors: word vectors of runs on texts, as `load_vectors` takes them; None for the default.
+
+    Raises:
+        ValueError: if the sweep has no such scale, or no use for vectors.
+    """
+    if sweep not in TEXTS:
+        if vectors:
+            raise ValueError("--vectors is for texts. Thetas of images come with the package.")
+        return SWEEPS[sweep](scale)
+    if scale == "lab":
+        raise ValueError(f"{sweep} has no lab scale: two cores finish it at the paper's.")
+    return SWEEPS[sweep](scale, **({"vectors": vectors} if vectors else {}))

@@ -10,11 +10,11 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from pls_keras.callbacks import GradientNorm
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
-from pls_keras.embeddings import load_vectors
 from pls_keras.experiments.scoring import reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import LSTM, BiLSTM
+from pls_keras.thetas import load_vectors
 
 MODELS = {"LSTM": LSTM, "BiLSTM": BiLSTM}
 RANDOM_DIMENSION = 50

@@ -2,15 +2,14 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from pls_keras import paper
-from pls_keras.comparison import BASELINE, cell, compare_methods, describe_difference
-from pls_keras.observations import check_observations, format_checks
-from pls_keras.theta import Theta
+from pls_keras.reports import paper
+from pls_keras.reports.comparison import BASELINE, cell, compare_methods, describe_difference
+from pls_keras.reports.observations import check_observations, format_checks
+from pls_keras.thetas import Theta
 
 # Metric: title, factor and decimals in a table.
 COLUMNS = {
@@ -46,19 +45,6 @@ FACTS = {
 }
 
 
-def _text_rows(runs):
-    counts = runs["classes"].str.count(r"\+") + 1
-    return runs["dataset"].where(runs["classes"] == "", counts.astype(str) + " classes")
-
-
-def _image_rows(runs):
-    return runs["dataset"] + ", " + runs["model"].str.replace("ResNet", "ResNet-")
-
-
-def _rate_rows(runs):
-    return runs["learning_rate"].map("learning rate {:g}".format)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
     """How the runs of a sweep become a table.
@@ -67,31 +53,36 @@ class Report:
         title: what the table shows.
         metric: the score that methods are compared in.
         others: further scores to show.
-        rows: function from a `DataFrame` with a row a run to the name of each run's row.
+        row: what the name of a row is made of, in the words of `row_names`.
         pairs: columns that say which runs of different methods belong together.
         unit: what these are called.
         overlap: as for `compare_methods`.
         baselines: methods that the others are tested against. The table shows the first.
         paper: the paper's cells, with columns row, method, mean and std; None where it has none.
+        curve: column whose curves are drawn, of reports of training dynamics.
+        reliability: whether reliability diagrams are drawn.
     """
 
     title: str
     metric: str
     others: tuple = CALIBRATION
-    rows: Callable = _text_rows
+    row: str = "{data}"
     pairs: tuple = ("seed",)
     unit: str = "seeds"
     overlap: float = 0.0
     baselines: tuple = (BASELINE,)
     paper: pd.DataFrame | None = None
+    curve: str | None = None
+    reliability: bool = False
 
 
 REPORTS = {
     "table1": Report(
         title="Table 1: test accuracy on CIFAR",
         metric="accuracy",
-        rows=_image_rows,
+        row="{data}, {network}",
         paper=paper.TABLE1,
+        reliability=True,
     ),
     "table2": Report(
         title="Table 2: macro F1 on emotion corpora, five-fold cross-validation",
@@ -126,7 +117,8 @@ REPORTS = {
     "sharpened": Report(
         title="Thetas that prefer more strongly: test accuracy on CIFAR-100",
         metric="accuracy",
-        rows=_image_rows,
+        row="{data}, {network}",
+        reliability=True,
         # The last leaves the true class the same mass as SEMLS.
         baselines=(BASELINE, "ULS", "ULS-others"),
     ),
@@ -134,21 +126,46 @@ REPORTS = {
         title="Figure 3: generalization error after the last epoch, ResNet-18 on CIFAR-100",
         metric="generalization_error",
         others=LEARNED,
-        rows=_rate_rows,
+        row="learning rate {learning_rate:g}",
+        curve="generalization_error",
     ),
     "figure4": Report(
         title="Figure 4: gradient norm, mean of all epochs, ResNet-34 on CIFAR-10",
         metric="grad_norm",
         others=LEARNED,
-        rows=_rate_rows,
+        row="learning rate {learning_rate:g}",
+        curve="grad_norm",
     ),
     "figure5": Report(
         title="Figure 5: gradient norm, mean of all epochs, ResNet-18 on CIFAR-100",
         metric="grad_norm",
         others=LEARNED,
-        rows=_rate_rows,
+        row="learning rate {learning_rate:g}",
+        curve="grad_norm",
     ),
 }
+
+
+def row_names(runs, report):
+    """The name of each run's row in a report's table, from the run's columns.
+
+    Beside these, `data` is the data set, or the number of classes where a run has some of them alone, and
+    `network` the model's name as the paper has it.
+
+    Args:
+        runs: `DataFrame` with a row a run.
+        report: one of `REPORTS`.
+
+    Returns:
+        `Series` of text.
+    """
+    rows = []
+    for run in runs.to_dict("records"):
+        classes = run.get("classes")
+        data = f"{classes.count('+') + 1} classes" if classes else run["dataset"]
+        network = run.get("model", "").replace("ResNet", "ResNet-")
+        rows.append(report.row.format(data=data, network=network, **run))
+    return pd.Series(rows, index=runs.index, name="row")
 
 
 def load_results(name, scale, folder="results"):
@@ -239,7 +256,7 @@ def compare_with_paper(results, report, baseline=BASELINE):
     names = [report.metric, *report.others]
     wide = results[results["metric"].isin(names)].pivot(index="key", columns="metric", values="value")
     runs = results.drop(columns=["metric", "value"]).drop_duplicates("key").join(wide, on="key")
-    runs["row"] = report.rows(runs)
+    runs["row"] = row_names(runs, report)
     runs[names] *= [COLUMNS[name][1] for name in names]
     order = list(dict.fromkeys(results["method"]))
     parts = []

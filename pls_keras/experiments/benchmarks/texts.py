@@ -5,11 +5,20 @@ import os
 import tempfile
 import time
 
+import keras
 import pandas as pd
 
+from pls_keras.data.tokens import text_vectorization
 from pls_keras.experiments.runner import run_sweep
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import text_run
+from pls_keras.experiments.text_training import (
+    build_text_model,
+    class_weights,
+    embed,
+    load_texts,
+    split_texts,
+)
 
 
 def bench_texts(vectors, *, datasets=("isear", "tec", "cbet"), epochs=1, workers=None):
@@ -46,17 +55,6 @@ def bench_texts(vectors, *, datasets=("isear", "tec", "cbet"), epochs=1, workers
 
 def train_padded(runs):
     """Train runs one by one with all texts padded to the longest. Returns the number of texts."""
-    import keras
-
-    from pls_keras.data.tokens import text_vectorization
-    from pls_keras.experiments.text_training import (
-        build_text_model,
-        class_weights,
-        embed,
-        load_texts,
-        split_texts,
-    )
-
     for run in runs:
         texts = load_texts(run)
         train, validation, test = split_texts(run, texts)

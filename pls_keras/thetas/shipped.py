@@ -2,8 +2,8 @@
 
 import warnings
 
-from pls_keras import labels
-from pls_keras.builders import cluster_theta, semantic_theta
+from pls_keras.data import labels
+from pls_keras.thetas.builders import cluster_theta, semantic_theta
 
 SEMANTIC = {
     "cifar10-semls": labels.CIFAR10_LABELS,
@@ -37,7 +37,7 @@ def build_shipped_thetas(vectors):
     """Build all thetas that come with the package.
 
     Args:
-        vectors: `KeyedVectors`, as `pls_keras.embeddings.load_vectors` returns.
+        vectors: `KeyedVectors`, as `pls_keras.thetas.load_vectors` returns.
 
     Returns:
         Dict from name to `Theta`.

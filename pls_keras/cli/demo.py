@@ -1,15 +1,18 @@
-"""The demonstration: the four methods on real images, a table, and three figures."""
+"""`pls_keras demo`: the four methods on real images, a table, and three figures."""
 
 import dataclasses
 import pathlib
 
 import keras
+import matplotlib
 import matplotlib.pyplot as plt
 
-from pls_keras.comparison import compare_methods, describe_difference, format_comparison
+from pls_keras.cli.arguments import positive, positive_number, ratio
 from pls_keras.experiments.image_training import load_images, train_runs
-from pls_keras.experiments.specs import METHODS, ImageRun
-from pls_keras.plots import plot_curves, plot_theta
+from pls_keras.experiments.methods import METHODS
+from pls_keras.experiments.specs import ImageRun
+from pls_keras.reports.comparison import compare_methods, describe_difference, format_comparison
+from pls_keras.reports.plots import plot_curves, plot_theta
 
 DEMOS = {
     # A small training set, so that smoothing has overfitting to work against.
@@ -43,6 +46,38 @@ COLUMNS = {
     "generalization_error": ("generalization error, %", 100, 2),
     "grad_norm": ("gradient norm", 1, 3),
 }
+
+
+def add_arguments(parser):
+    """Add the options of `demo`."""
+    parser.description = (
+        "Train a narrow ResNet with each method over several seeds, print a table, and write theta, "
+        "gradient-norm and generalization-error figures. Digits need no download; CIFAR comes through "
+        "TensorFlow Datasets (TFDS_DATA_DIR)."
+    )
+    parser.add_argument("--dataset", choices=[*DEMOS], default="digits")
+    parser.add_argument("--seeds", type=positive, help="number of seeds (digits 3, CIFAR 1)")
+    parser.add_argument("--epochs", type=positive, help="epochs a run (digits 15, CIFAR 8)")
+    parser.add_argument("--images", type=positive, help="training images (digits 300, CIFAR 10,000)")
+    parser.add_argument("--width", type=positive, help="channels of the first stage (16)")
+    parser.add_argument("--smoothing-ratio", type=ratio, help="ε, the mass taken off, in [0, 1) (0.1)")
+    parser.add_argument("--learning-rate", type=positive_number, help="constant learning rate (0.1)")
+    parser.add_argument("--out", default="pls-demo", help="folder to write to (pls-demo)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options):
+    matplotlib.use("Agg")
+    run_demo(
+        options.dataset,
+        seeds=options.seeds,
+        folder=options.out,
+        epochs=options.epochs,
+        train_images=options.images,
+        width=options.width,
+        smoothing_ratio=options.smoothing_ratio,
+        learning_rate=options.learning_rate,
+    )
 
 
 def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):

@@ -11,12 +11,12 @@ import pandas as pd
 from keras import ops
 from tqdm.auto import tqdm
 
-from pls_keras.builders import cluster_theta, semantic_theta, uniform_theta
 from pls_keras.callbacks import GradientNorm
 from pls_keras.experiments.memory import keep_memory
+from pls_keras.experiments.precision import dtype_policy
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.models import ResNet18, ResNet34
-from pls_keras.precision import dtype_policy
+from pls_keras.thetas import cluster_theta, semantic_theta, uniform_theta
 
 
 class _Ticks(keras.callbacks.Callback):

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from pls_keras.comparison import significance
-from pls_keras.paper import OBSERVATIONS
+from pls_keras.reports.comparison import significance
+from pls_keras.reports.paper import OBSERVATIONS
 
 HOLDS, REFUTED, NOISE = "holds", "does not hold", "within noise"
 SIGNIFICANCE = 0.05
@@ -30,7 +30,7 @@ class Check:
     """One observation of the paper and what the curves say.
 
     Attributes:
-        number: where the paper has it, a key of `pls_keras.paper.OBSERVATIONS`.
+        number: where the paper has it, a key of `pls_keras.reports.paper.OBSERVATIONS`.
         verdict: "holds", "does not hold" or "within noise".
         evidence: the numbers behind it.
         differences: each difference that was tested, where they are several.

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.neighbors import NearestNeighbors
 
-from pls_keras.embeddings import label_vectors
-from pls_keras.theta import LARGEST_MATRIX, Theta
+from pls_keras.thetas.embeddings import label_vectors
+from pls_keras.thetas.theta import LARGEST_MATRIX, Theta
 
 
 def uniform_theta(labels_or_classes, include_true=True):
@@ -83,7 +83,7 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
     Args:
         labels: K labels, in the order of the classes. A label of several words, "maple_tree", is the
             mean of its words' vectors.
-        vectors: gensim's `KeyedVectors`, as `pls_keras.embeddings.load_vectors` returns, another
+        vectors: gensim's `KeyedVectors`, as `pls_keras.thetas.load_vectors` returns, another
             mapping from word to vector, or an array of label vectors of shape (K, dimension).
         power: positive exponent of the distance.
         top_k: if given, keep only this many nearest labels for each; needed for very many classes.

@@ -14,7 +14,7 @@ DENSE_LIMIT = 1000
 LARGEST_MATRIX = 10_000
 CHUNK_ENTRIES = 2**22  # of a structured theta's rows, made at a time
 ARRAYS = ("matrix", "groups", "group_weight", "indices", "values")
-SHIPPED = pathlib.Path(__file__).parent / "thetas"
+SHIPPED = pathlib.Path(__file__).parent
 
 
 @keras.saving.register_keras_serializable(package="pls_keras")
@@ -280,7 +280,7 @@ class Theta:
 
     def plot(self, ax=None):
         """Draw theta as a heat map, as in Figure 2. Returns the axes."""
-        from pls_keras.plots import plot_theta
+        from pls_keras.reports.plots import plot_theta
 
         return plot_theta(self, ax=ax)
 
@@ -338,12 +338,3 @@ class Theta:
 
 def _entropy_terms(p):
     return -p * np.log(np.where(p > 0, p, 1.0))
-
-
-def __getattr__(name):
-    """The builders, which need `Theta` first."""
-    if name not in ("uniform_theta", "cluster_theta", "semantic_theta", "cooccurrence_theta"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pls_keras import builders
-
-    return getattr(builders, name)

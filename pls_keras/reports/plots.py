@@ -6,7 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.style import RC, line_styles, method_colour
+from pls_keras.reports.style import RC, line_styles, method_colour
 
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
 
@@ -208,7 +208,7 @@ def plot_differences(compared, score, ax=None):
 
     Args:
         compared: `DataFrame` with columns `row`, `method`, `difference`, `margin` and `n`, as
-            `pls_keras.report.compare_with_paper` returns.
+            `pls_keras.reports.tables.compare_with_paper` returns.
         score: what was compared, with its unit, for the axis.
         ax: axes to draw on; None for a new figure.
 

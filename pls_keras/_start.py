@@ -1,0 +1,46 @@
+"""Imports Keras first: for a command, without the lines that TensorFlow writes meanwhile.
+
+They come from C++, before any setting of Python is read, so that what goes to file descriptor 2 is held
+back, and shown if the import fails. A program of one's own that imports the package sees them as ever.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+import tempfile
+
+PACKAGE = __name__.partition(".")[0]
+
+
+def is_command(argv, orig_argv):
+    """Whether Python was started as `python -m pls_keras …`, or by the script of that name.
+
+    Args:
+        argv: `sys.argv`, whose first is "-m" as long as Python looks for the module to run.
+        orig_argv: `sys.orig_argv`, with Python's own options.
+    """
+    if argv[0] == "-m":
+        return orig_argv[orig_argv.index("-m") + 1] == PACKAGE
+    return pathlib.PurePath(argv[0]).stem == PACKAGE
+
+
+@contextlib.contextmanager
+def held_back(descriptor=2):
+    """Hold back what is written to a file descriptor; write it after all if an error comes out."""
+    with tempfile.TemporaryFile() as held:
+        visible = os.dup(descriptor)
+        os.dup2(held.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(visible, held.read())
+            raise
+        finally:
+            os.dup2(visible, descriptor)
+            os.close(visible)
+
+
+with held_back() if is_command(sys.argv, sys.orig_argv) else contextlib.nullcontext():
+    import keras  # noqa: F401

@@ -1,0 +1,83 @@
+"""`pls_keras report`: print a table beside the paper's, or draw a figure."""
+
+import pathlib
+import re
+
+import matplotlib
+
+from pls_keras.experiments.results import merge_results
+from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.sweeps import SCALES, SWEEPS
+from pls_keras.reports.pictures import draw_report, draw_theta
+from pls_keras.reports.tables import REPORTS, report_text
+from pls_keras.thetas import Theta
+
+RESULTS = pathlib.Path("notebooks/results")
+README = pathlib.Path("README.md")
+README_FIGURE = re.compile(r"\(([^()]+)/(figure[345])_(\w+)\.png\)")
+README_TABLE = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+# What needs no sweep of its own.
+OTHERS = ("figure2", "observations", "readme")
+
+
+def add_arguments(parser):
+    """Add the options of `report`."""
+    parser.description = (
+        "Print a table, or draw a figure, from results that are kept as CSV. With --store, the finished "
+        "runs of a store come in first, and all that is printed or drawn is kept. `report readme` "
+        "writes the tables into README.md, between comments that name them."
+    )
+    parser.add_argument("sweep", choices=[*SWEEPS, *OTHERS])
+    parser.add_argument("--scale", choices=[*SCALES], help="only this scale; else each that there is")
+    parser.add_argument("--store", help="folder of finished runs to add")
+    parser.add_argument("--vectors", help="as given to run")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help=f"folder ({RESULTS})")
+    parser.set_defaults(run=_run)
+
+
+def _run(options):
+    matplotlib.use("Agg")
+    if options.store and options.sweep in SWEEPS:
+        merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
+    if options.sweep == "figure2":
+        theta = Theta.load("cifar10-semls")
+        print(theta.to_frame().round(3).to_string())
+        draw_theta(theta, options.results / "figure2.png")
+    elif options.sweep == "readme":
+        _write_readme(options.results)
+    else:
+        _print_report(options)
+
+
+def _print_report(options):
+    texts = []
+    for scale in [options.scale] if options.scale else SCALES:
+        if text := report_text(options.sweep, scale, options.results):
+            texts.append(text)
+            report = REPORTS.get(options.sweep)
+            if report and (options.store or report.curve):
+                draw_report(options.sweep, scale, options.results, options.results)
+    if not texts:
+        raise ValueError(
+            f"No results of {options.sweep} in {options.results}. Train them with: python -m pls_keras run "
+            f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
+        )
+    text = "\n\n".join(texts)
+    print(text)
+    if options.store:
+        (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
+
+
+def _write_readme(results):
+    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, and draw the pictures."""
+    text = README.read_text(encoding="utf-8")
+
+    def table(match):
+        texts = (report_text(match[1], scale, results, details=False) for scale in SCALES)
+        found = next((text for text in texts if text), "Not measured yet.")
+        return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
+
+    README.write_text(README_TABLE.sub(table, text), encoding="utf-8")
+    for folder, name, scale in README_FIGURE.findall(text):
+        draw_report(name, scale, pathlib.Path(folder), results)
+    print(f"Wrote {README}")

@@ -1,0 +1,52 @@
+"""`pls_keras run`: train the runs of a table or a figure."""
+
+import pathlib
+
+from pls_keras.experiments.results import read_results
+from pls_keras.experiments.runner import run_sweep
+from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.sweeps import SCALES, SWEEPS, sweep_runs
+
+
+def add_arguments(parser):
+    """Add the options of `run`."""
+    parser.description = (
+        "Train the runs of a sweep that the store does not hold yet. Stop it at any moment and start it "
+        "again: finished runs stay, and runs on images go on from their last epoch."
+    )
+    parser.add_argument("sweep", choices=[*SWEEPS])
+    parser.add_argument(
+        "--scale",
+        choices=[*SCALES],
+        default="paper",
+        help="paper, lab for two cores (images alone), or smoke for a try (paper)",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time (1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each worker (1)")
+    parser.add_argument("--engine", choices=["joblib", "ray"], default="joblib", help="(joblib)")
+    parser.add_argument("--store", default="pls-runs", help="folder of finished runs (pls-runs)")
+    parser.add_argument(
+        "--vectors", help="for texts: GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)"
+    )
+    parser.add_argument(
+        "--skip", type=pathlib.Path, help="folder of kept results: leave out the runs that it holds"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options):
+    runs = sweep_runs(options.sweep, options.scale, options.vectors)
+    if options.skip:
+        kept = read_results(options.skip, options.sweep, runs)
+        if kept is None:
+            raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
+        done = set(kept["key"])
+        runs = [run for run in runs if run.key not in done]
+    run_sweep(
+        runs,
+        RunStore(options.store),
+        workers=options.workers,
+        engine=options.engine,
+        threads=options.threads,
+    )
+    print(f"Done. See: python -m pls_keras report {options.sweep} --store {options.store}")

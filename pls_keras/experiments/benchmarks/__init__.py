@@ -1,0 +1,1 @@
+"""What takes how long, as ratios of times measured in one process."""

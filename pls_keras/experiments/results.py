@@ -1,0 +1,92 @@
+"""Finished runs of a store into the CSVs that reports read, and which runs these hold."""
+
+import pandas as pd
+
+from pls_keras.experiments.sweeps import CURVES, SCALES, TEXTS, candidate_names, sweep_runs
+
+SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
+CURVE_COLUMNS = [
+    "key",
+    "dataset",
+    "model",
+    "width",
+    "method",
+    "smoothing_ratio",
+    "learning_rate",
+    "seed",
+    "scale",
+    "train_images",
+    "batch_size",
+    "precision",
+    "jit_compile",
+    "hardware",
+    "backend",
+    "epoch",
+    "seconds",
+    "grad_norm",
+    "grad_norm_std",
+    "grad_norm_max",
+    "train_accuracy",
+    "test_accuracy",
+    "generalization_error",
+    "train_loss",
+    "test_loss",
+    "grad_norm_label",
+    "grad_norm_smoothing",
+    "grad_cosine",
+]
+BIN_COLUMNS = [
+    "key",
+    "dataset",
+    "model",
+    "method",
+    "seed",
+    "scale",
+    "bin",
+    "samples",
+    "confidence",
+    "accuracy",
+]
+
+
+def merge_results(store, sweep, folder, vectors=None):
+    """Add a store's finished runs to the kept results.
+
+    Args:
+        store: `RunStore`.
+        sweep: a name of `SWEEPS`.
+        folder: where the CSVs lie: `table1.csv` and `table1_reliability.csv`, `figure3.csv`, …
+        vectors: word vectors of the runs on texts, as given to them.
+    """
+    scales = [scale for scale in SCALES if scale != "lab" or sweep not in TEXTS]
+    runs = [run for scale in scales for run in sweep_runs(sweep, scale, vectors)]
+    curves = sweep in CURVES
+    tables = {sweep: (store.histories if curves else store.results)(runs)}
+    if sweep in ("table1", "sharpened"):
+        tables[f"{sweep}_reliability"] = store.reliability(runs)
+    for name, table in tables.items():
+        if table.empty:
+            continue
+        if sweep == "tuning":  # candidates are compared as methods are
+            table["method"] = table["key"].map(candidate_names(vectors))
+        row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
+        columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
+        parts = [read_results(folder, name, runs), table[columns]]
+        merged = pd.concat(parts, ignore_index=True).drop_duplicates(row, keep="last")
+        folder.mkdir(parents=True, exist_ok=True)
+        merged.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+
+
+def read_results(folder, name, runs):
+    """The kept CSV `name`, and the rows of these runs that a sweep which shares them has kept.
+
+    None where there is neither.
+    """
+    names = [name.replace(sweep, other) for sweep, other in SHARED.items() if name.startswith(sweep)]
+    tables = []
+    for csv in (folder / f"{kept}.csv" for kept in (*names, name)):
+        if csv.is_file():
+            table = pd.read_csv(csv, dtype={"classes": str})
+            table = table if csv.stem == name else table[table["key"].isin([run.key for run in runs])]
+            tables.append(table.fillna({"classes": ""}) if "classes" in table else table)
+    return pd.concat(tables, ignore_index=True) if tables else None

@@ -1,0 +1,1 @@
+"""Kept results in, tables and figures out. Nothing here trains."""
