@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from pls_keras import cooccurrence_theta, labels
-from pls_keras.data import load_text
+from pls_keras import cooccurrence_theta
+from pls_keras.data import labels, load_text
 
 OFFICIAL = {
     "tec": "Jan9-2012-tweets-clean.txt",
