@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from pls_keras.data.feeding import Batches, evaluate
+
 
 class GradientNorm(keras.callbacks.Callback):
     """L2 norm of the gradient at each training step, averaged over the epoch (section 6.3.2).
@@ -221,9 +223,9 @@ class GeneralizationError(keras.callbacks.Callback):
         )
 
     def _evaluate(self, data):
-        arrays = data if isinstance(data, tuple) else (data,)
-        batch_size = self.batch_size if isinstance(data, tuple) else None
-        return self.model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+        if isinstance(data, tuple):
+            return evaluate(self.model, Batches(*data, self.batch_size))
+        return self.model.evaluate(data, verbose=0, return_dict=True)
 
 
 def _innermost(optimizer):

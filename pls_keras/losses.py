@@ -100,12 +100,8 @@ def preferential_crossentropy(
         f"y_true must hold class ids in [0, {theta.classes}), the classes of theta, but ids lie "
         "outside. Labels that count from 1 need y - 1.",
     )
-    ids = ops.where(known, ids, 0)
-    if theta.is_dense:
-        table = ops.convert_to_tensor(_target_table(theta, smoothing_ratio), dtype)
-        losses = ops.categorical_crossentropy(ops.take(table, ids, axis=0), y_pred, from_logits=from_logits)
-    else:
-        losses = _structured_crossentropy(ids, y_pred, theta, smoothing_ratio, from_logits)
+    targets = _targets(ops.where(known, ids, 0), theta, smoothing_ratio, dtype)
+    losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
     losses = ops.where(known if in_range is None else known & in_range, losses, np.nan)
     if counted is not None:
         losses = ops.where(counted, losses, 0.0)
@@ -175,10 +171,54 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         return cls(**{**config, "theta": theta})
 
 
+def _targets(ids, theta, smoothing_ratio, dtype):
+    """Targets (..., classes) of class ids (...): (1 - ε)·onehot + ε·theta[ids] (eq. 3.1)."""
+    if theta.is_dense:
+        return ops.take(ops.convert_to_tensor(_target_table(theta, smoothing_ratio), dtype), ids, axis=0)
+    columns, values, shared = _target_entries(theta, smoothing_ratio)
+    shape = (*ops.shape(ids), theta.classes)
+    ids = ops.reshape(ids, (-1, 1))
+
+    def of_rows(entries, kind=dtype):
+        return ops.take(ops.convert_to_tensor(entries, kind), ops.squeeze(ids, axis=1), axis=0)
+
+    # Element by element, so that a compiler makes one loop of this and the cross-entropy.
+    targets = of_rows(shared)
+    if theta.groups.any():
+        groups = ops.convert_to_tensor(theta.groups)
+        targets = ops.where(groups == of_rows(theta.groups[:, None], "int32"), targets, 0.0)
+    targets = ops.where(ops.arange(theta.classes, dtype="int32") == ids, of_rows(values[:, :1]), targets)
+    if columns.shape[1] > 1:
+        columns = of_rows(columns, "int32")
+        rows = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(ids)[0]), 1), ops.shape(columns))
+        positions = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
+        targets = ops.scatter_update(targets, positions, ops.reshape(of_rows(values), (-1,)))
+    return ops.reshape(targets, shape)
+
+
 @functools.lru_cache(maxsize=16)
 def _target_table(theta, smoothing_ratio):
-    """Targets of every class (eq. 3.1), a row each: (1 - ε)·I + ε·theta, shape (classes, classes)."""
+    """Targets of every class, a row each: (1 - ε)·I + ε·theta, shape (classes, classes)."""
     return (1 - smoothing_ratio) * np.eye(theta.classes) + smoothing_ratio * np.asarray(theta)
+
+
+@functools.lru_cache(maxsize=16)
+def _target_entries(theta, smoothing_ratio):
+    """Targets of every class of a theta in parts.
+
+    Returns:
+        Columns (classes, n) that theta lists for each class, its own the first and perhaps the only one;
+        the targets there; and the target (classes, 1) of all other classes of its group.
+    """
+    own = np.arange(theta.classes)[:, None]
+    columns = np.concatenate([own, theta.indices], axis=1)
+    columns = own if (columns == own).all() else columns
+    shared = smoothing_ratio * theta.group_weight[:, None]
+    values = np.where(theta.groups[columns] == theta.groups[:, None], shared, 0.0)
+    values += np.where(columns == own, 1 - smoothing_ratio, 0.0)
+    for index, value in zip(theta.indices.T, theta.values.T, strict=True):
+        values += np.where(columns == index[:, None], smoothing_ratio * value[:, None], 0.0)
+    return columns, values, shared
 
 
 def _soft_targets(labels, theta, smoothing_ratio):
@@ -198,51 +238,6 @@ def _soft_targets(labels, theta, smoothing_ratio):
         )
     smooth = ops.reshape(ops.transpose(smooth), ops.shape(labels))
     return (1 - smoothing_ratio) * labels + smoothing_ratio * smooth
-
-
-def _structured_crossentropy(ids, y_pred, theta, smoothing_ratio, from_logits):
-    """Cross-entropy for a theta that is never made dense, in memory of order batch × classes."""
-    shape = ops.shape(ids)
-    ids = ops.reshape(ids, (-1,))
-    scores = ops.reshape(y_pred, (-1, theta.classes))
-    if from_logits:
-        # Before any dot product: at a common offset of 1e4 the sum would lose three digits.
-        scores = scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
-    else:  # as Keras does for probabilities
-        smallest = keras.config.epsilon()
-        scores = scores / ops.sum(scores, axis=-1, keepdims=True)
-        scores = ops.log(ops.clip(scores, smallest, 1 - smallest))
-
-    groups = ops.convert_to_tensor(theta.groups)
-    group_weight = smoothing_ratio * ops.take(ops.convert_to_tensor(theta.group_weight, scores.dtype), ids)
-    columns = np.concatenate([np.arange(theta.classes)[:, None], theta.indices], axis=1)
-    weights = np.concatenate(
-        [np.full((theta.classes, 1), 1 - smoothing_ratio), smoothing_ratio * theta.values], axis=1
-    )
-    columns = ops.take(ops.convert_to_tensor(columns, "int32"), ids, axis=0)
-    weights = ops.take(ops.convert_to_tensor(weights, scores.dtype), ids, axis=0)
-
-    def shared_mass():
-        same_group = ops.expand_dims(groups, 0) == ops.expand_dims(ops.take(groups, ids), 1)
-        return ops.where(same_group, ops.expand_dims(group_weight, 1), 0.0)
-
-    # Autodiff through the gathers would make a dense gradient for each; this one is q itself.
-    @ops.custom_gradient
-    def expected_score(scores):
-        def gradient(*args, upstream=None):
-            upstream = args[-1] if upstream is None else upstream
-            rows = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(ids)[0]), 1), ops.shape(columns))
-            positions = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
-            q = ops.scatter_update(shared_mass(), positions, ops.reshape(weights, (-1,)), reduction="add")
-            return ops.expand_dims(upstream, 1) * q
-
-        own = ops.sum(weights * ops.take_along_axis(scores, columns, axis=1), axis=1)
-        return own + ops.sum(shared_mass() * scores, axis=1), gradient
-
-    losses = -expected_score(scores)
-    if from_logits:
-        losses = losses + ops.logsumexp(scores, axis=-1)
-    return ops.reshape(losses, shape)
 
 
 def _logits_if_known(y_pred, from_logits):

@@ -201,11 +201,10 @@ def test_on_jax_a_worker_keeps_what_it_compiled(tmp_path):
     pytest.importorskip("jax")
     code = """if True:
         import jax  # as a worker has, once its run is unpickled
-        from pls_keras.experiments import image_training
-        from pls_keras.experiments.runner import execute
+        from pls_keras.experiments import runner
         from pls_keras.experiments.specs import ImageRun
-        image_training.train_on_images = lambda run, folder: (jax.jit(lambda x: x + 1)(1), {})
-        execute(ImageRun(dataset="digits", method="ULS"))
+        runner.train_on_images = lambda run, folder: (jax.jit(lambda x: x + 1)(1), {})
+        runner.execute(ImageRun(dataset="digits", method="ULS"))
     """
     environment = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path)}
     environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

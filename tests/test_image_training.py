@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from pls_keras.experiments.image_training import (
-    ShuffledBatches,
     build_image_model,
     cut,
     load_images,
@@ -104,23 +103,6 @@ def test_the_learning_rate_falls_tenfold_after_its_epochs():
     schedule = model.optimizer._learning_rate
     rates = [float(schedule(step)) for step in (0, 2, 4, 8, 10)]
     np.testing.assert_allclose(rates, [0.05, 0.05, 0.005, 0.005, 0.0005], rtol=1e-6)
-
-
-def test_batches_hold_each_sample_once_in_an_order_of_seed_and_epoch():
-    x = np.arange(10)
-
-    def order(batches):
-        return [batches[i][0].tolist() for i in range(len(batches))]
-
-    batches = ShuffledBatches(x, x, 4, seed=1)
-    first = order(batches)
-    assert [len(batch) for batch in first] == [4, 4, 2]
-    assert sorted(np.concatenate(first)) == x.tolist()
-    batches.on_epoch_end()
-    second = order(batches)
-    assert second != first
-    assert order(ShuffledBatches(x, x, 4, seed=1, epoch=1)) == second
-    assert order(ShuffledBatches(x, x, 4, seed=2)) != first
 
 
 def test_a_cut_has_the_classes_in_equal_shares():

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
+from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.memory import keep_memory
@@ -59,37 +60,6 @@ def cut(x, y, size):
     kept, _ = train_test_split(np.arange(len(y)), train_size=size, stratify=y, random_state=0)
     kept.sort()
     return x[kept], y[kept]
-
-
-class ShuffledBatches(keras.utils.PyDataset):
-    """Batches in an order that the seed and the epoch decide alone, so that a run can be resumed.
-
-    Args:
-        x: samples of shape (n, …).
-        y: targets of shape (n, …).
-        batch_size: samples a batch.
-        seed: seed of the orders.
-        epoch: the epoch to begin with.
-    """
-
-    def __init__(self, x, y, batch_size, *, seed, epoch=0):
-        super().__init__()
-        self.x, self.y, self.batch_size, self.seed, self.epoch = x, y, batch_size, seed, epoch
-        self._shuffle()
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        self._shuffle()
-
-    def _shuffle(self):
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.y))
-
-    def __len__(self):
-        return -(-len(self.y) // self.batch_size)
-
-    def __getitem__(self, index):
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.x[rows], self.y[rows]
 
 
 def build_image_model(run, images, *, resident=False):
@@ -167,9 +137,7 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
     model, images = build_image_model(run, images, resident=resident)
     train = cut(images.x_train, images.y_train, run.eval_images)
     checkpoint = EpochCheckpoint(folder, model, monitor="val_nll" if run.keep_best else None)
-    batches = ShuffledBatches(
-        images.x_train, images.y_train, run.batch_size, seed=run.seed, epoch=checkpoint.epoch
-    )
+    batches = Batches(images.x_train, images.y_train, run.batch_size, seed=run.seed, epoch=checkpoint.epoch)
     measures = [GradientNorm()]
     if run.keep_best:
         held_out = images.x_val, images.y_val
@@ -181,20 +149,18 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         probe = cut(images.x_train, images.y_train, PROBE_IMAGES)
         measures.append(GradientSplit(*probe, run.theta(images), run.method_smoothing_ratio))
     timer = _TrainingTime()
-    model.fit(
+    fit(
+        model,
         batches,
         epochs=run.epochs,
         initial_epoch=checkpoint.epoch,
-        shuffle=False,  # the batches shuffle themselves
-        verbose=0,
-        validation_data=cut(*held_out, run.eval_images),
-        validation_batch_size=EVAL_BATCH,
+        validation_data=Batches(*cut(*held_out, run.eval_images), EVAL_BATCH),
         callbacks=[timer, *measures, checkpoint, *callbacks],
     )
     curves = checkpoint.curves
     epoch = checkpoint.restore_best()
-    tested = images.y_test, model.predict(images.x_test, batch_size=EVAL_BATCH, verbose=0)
-    trained = model.evaluate(*train, batch_size=EVAL_BATCH, verbose=0, return_dict=True)
+    tested = images.y_test, predict(model, Batches(images.x_test, None, EVAL_BATCH))
+    trained = evaluate(model, Batches(*train, EVAL_BATCH))
     seconds = curves["seconds"].iloc[1:].median() if len(curves) > 1 else curves["seconds"].iloc[0]
     scores = score(*tested)
     scores |= {

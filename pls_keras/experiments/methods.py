@@ -10,7 +10,10 @@ import re
 from pls_keras.thetas import Theta, cooccurrence_theta, uniform_theta
 
 METHODS = ("NoLS", "ULS", "CLS", "SEMLS")
-NAME = re.compile(r"(?P<family>NoLS|ULS|ULS-others|CLS|COOC|SEMLS)(\^(?P<power>[\d.]+)|@(?P<nearest>\d+))?")
+NAME = re.compile(
+    r"(?P<family>NoLS|ULS|ULS-others|CLS|COOC|SEMLS)"
+    r"((?<=SEMLS)\^(?P<power>[\d.]+)|(?<=SEMLS)@(?P<nearest>\d+))?"
+)
 
 
 def check_method(method):

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from pls_keras.callbacks import GradientNorm
+from pls_keras.data.feeding import fit, predict
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
 from pls_keras.experiments.scoring import reliability, score
@@ -109,19 +110,18 @@ def train_on_texts(run, callbacks=()):
     best = keras.callbacks.EarlyStopping(
         "val_nll", patience=run.epochs, mode="min", restore_best_weights=True
     )
-    history = model.fit(
+    history = fit(
+        model,
         training,
         epochs=run.epochs,
         class_weight=class_weights(texts.y[train], run.class_weight),
-        shuffle=False,  # the batches shuffle themselves
-        verbose=0,
         validation_data=batches(validation),
         callbacks=[GradientNorm(), best, *callbacks],
     )
     curves = pd.DataFrame(history.history)
     curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
     words = tokens[train][tokens[train] > 0]
-    tested, validated = predict(model, batches(test)), predict(model, batches(validation))
+    tested, validated = predict_texts(model, batches(test)), predict_texts(model, batches(validation))
     scores = {
         **score(*tested),
         **{f"val_{name}": value for name, value in score(*validated).items()},
@@ -134,9 +134,9 @@ def train_on_texts(run, callbacks=()):
     return curves, {"scores": scores, "reliability": reliability(*tested)}
 
 
-def predict(model, batches):
+def predict_texts(model, batches):
     """Class ids and probabilities of the texts of `batches`, in the same order."""
-    return batches.y[batches.order], model.predict(batches, verbose=0)
+    return batches.y[batches.order], predict(model, batches)
 
 
 def embed(run, vocabulary):

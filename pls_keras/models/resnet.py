@@ -1,7 +1,11 @@
 """ResNets for small images: He et al. (2016) in the form used on CIFAR, with PyTorch's constants."""
 
+import functools
+
 import keras
 from keras import layers
+
+from pls_keras.models.normalization import BatchNormalization
 
 
 def ResNet18(
@@ -11,6 +15,7 @@ def ResNet18(
     width=64,
     weight_decay=0.0,
     name="resnet18",
+    unbiased_variance=True,
 ):
     """ResNet-18 for small images (section 6.1); see `ResNet` for arguments and details.
 
@@ -21,7 +26,16 @@ def ResNet18(
         >>> model.output_shape
         (None, 100)
     """
-    return ResNet((2, 2, 2, 2), input_shape, classes, classifier_activation, width, weight_decay, name)
+    return ResNet(
+        (2, 2, 2, 2),
+        input_shape,
+        classes,
+        classifier_activation,
+        width,
+        weight_decay,
+        name,
+        unbiased_variance,
+    )
 
 
 def ResNet34(
@@ -31,12 +45,22 @@ def ResNet34(
     width=64,
     weight_decay=0.0,
     name="resnet34",
+    unbiased_variance=True,
 ):
     """ResNet-34 for small images (section 6.1); see `ResNet` for arguments and details.
 
     With 10 classes and a width of 64 it has 21,282,122 trainable weights.
     """
-    return ResNet((3, 4, 6, 3), input_shape, classes, classifier_activation, width, weight_decay, name)
+    return ResNet(
+        (3, 4, 6, 3),
+        input_shape,
+        classes,
+        classifier_activation,
+        width,
+        weight_decay,
+        name,
+        unbiased_variance,
+    )
 
 
 def ResNet(
@@ -47,6 +71,7 @@ def ResNet(
     width=64,
     weight_decay=0.0,
     name="resnet",
+    unbiased_variance=True,
 ):
     """Residual network of basic blocks (He et al., 2016) in the form used on CIFAR.
 
@@ -71,6 +96,8 @@ def ResNet(
             own `SGD(weight_decay=…)` is something else: it shrinks the weights outside the
             momentum, which with a momentum of 0.9 is about ten times weaker.
         name: name of the model.
+        unbiased_variance: whether the variance that batch normalization keeps for inference is PyTorch's,
+            with Bessel's correction, or Keras's, without.
 
     Returns:
         A `keras.Model` from images (batch, height, width, channels) to probabilities, or logits, of
@@ -89,7 +116,10 @@ def ResNet(
     """
     _check_arguments(blocks, input_shape, classes, width, weight_decay)
     images = keras.Input(input_shape, name="images")
-    x = _conv_norm(images, width, 3, 1, weight_decay, "stem_conv", "stem_norm")
+    conv_norm = functools.partial(
+        _conv_norm, weight_decay=weight_decay, unbiased_variance=unbiased_variance
+    )
+    x = conv_norm(images, width, 3, 1, "stem_conv", "stem_norm")
     x = layers.Activation("relu", name="stem_relu")(x)
     for stage, depth in enumerate(blocks, start=1):
         for block in range(1, depth + 1):
@@ -97,7 +127,7 @@ def ResNet(
                 x,
                 filters=width * 2 ** (stage - 1),
                 strides=2 if stage > 1 and block == 1 else 1,
-                weight_decay=weight_decay,
+                conv_norm=conv_norm,
                 name=f"stage{stage}_block{block}",
             )
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool")(x)
@@ -116,20 +146,18 @@ def ResNet(
     return keras.Model(images, predictions, name=name)
 
 
-def _basic_block(x, filters, strides, weight_decay, name):
+def _basic_block(x, filters, strides, conv_norm, name):
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
-        shortcut = _conv_norm(
-            x, filters, 1, strides, weight_decay, f"{name}_shortcut_conv", f"{name}_shortcut_norm"
-        )
-    x = _conv_norm(x, filters, 3, strides, weight_decay, f"{name}_conv1", f"{name}_norm1")
+        shortcut = conv_norm(x, filters, 1, strides, f"{name}_shortcut_conv", f"{name}_shortcut_norm")
+    x = conv_norm(x, filters, 3, strides, f"{name}_conv1", f"{name}_norm1")
     x = layers.Activation("relu", name=f"{name}_relu1")(x)
-    x = _conv_norm(x, filters, 3, 1, weight_decay, f"{name}_conv2", f"{name}_norm2")
+    x = conv_norm(x, filters, 3, 1, f"{name}_conv2", f"{name}_norm2")
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.Activation("relu", name=f"{name}_relu2")(x)
 
 
-def _conv_norm(x, filters, kernel_size, strides, weight_decay, conv_name, norm_name):
+def _conv_norm(x, filters, kernel_size, strides, conv_name, norm_name, *, weight_decay, unbiased_variance):
     padding = "same"
     if strides > 1 and kernel_size > 1:
         # At stride 2 "same" pads below and to the right only; PyTorch pads every side.
@@ -149,12 +177,13 @@ def _conv_norm(x, filters, kernel_size, strides, weight_decay, conv_name, norm_n
         kernel_regularizer=_penalty(weight_decay),
         name=conv_name,
     )(x)
-    return layers.BatchNormalization(
+    return BatchNormalization(
         axis=-1,
         momentum=0.9,
         epsilon=1e-5,
         beta_regularizer=_penalty(weight_decay),
         gamma_regularizer=_penalty(weight_decay),
+        unbiased_variance=unbiased_variance,
         name=norm_name,
     )(x)
 

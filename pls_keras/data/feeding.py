@@ -1,0 +1,116 @@
+"""Batches of arrays, and how they reach `fit`, `evaluate` and `predict`."""
+
+import keras
+import numpy as np
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches in the order of the samples, or in one that a seed and the epoch decide alone.
+
+    So a run that was stopped can be taken up again at any epoch.
+
+    Args:
+        x: samples of shape (n, …), an array or a structure of arrays.
+        y: the same of targets; None where there are none, as for `predict`.
+        batch_size: samples a batch.
+        seed: seed of the orders; None for the order of the samples.
+        epoch: the epoch to begin with.
+    """
+
+    def __init__(self, x, y, batch_size, *, seed=None, epoch=0):
+        super().__init__()
+        data = (x,) if y is None else (x, y)
+        self.data = keras.tree.map_structure(keras.ops.convert_to_numpy, data)
+        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+        self.samples = len(keras.tree.flatten(self.data)[0])
+        self._order()
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self._order()
+
+    def _order(self):
+        self.order = np.arange(self.samples)
+        if self.seed is not None:
+            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
+
+    def __len__(self):
+        return -(-self.samples // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return keras.tree.map_structure(lambda array: array[rows], self.data)
+
+
+def fit(model, batches, *, validation_data=None, callbacks=(), **kwargs):
+    """`model.fit`; on TensorFlow without the thread that tunes the way of the data.
+
+    TensorFlow's `tf.data`, through which Keras hands all data to `fit` there, tunes itself in a thread
+    that may sleep through the end of an iterator. The fit then waits until its period is over, and the
+    period doubles: up to half of the time of a fit goes by after its last epoch. In a fit of one's own,
+    `dataset.with_options(options)`, with `options.autotune.enabled = False` of `tf.data.Options()`, does
+    the same as this.
+
+    Args:
+        model: compiled `keras.Model`.
+        batches: `keras.utils.PyDataset`, which shuffles itself.
+        validation_data: another, or None.
+        callbacks: Keras callbacks.
+        **kwargs: as for `model.fit`.
+
+    Returns:
+        Keras's `History`.
+    """
+    turn = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: batches.on_epoch_end())
+    return model.fit(
+        _untuned(batches),
+        validation_data=None if validation_data is None else _untuned(validation_data),
+        callbacks=[turn, *callbacks],
+        shuffle=False,
+        verbose=0,
+        **kwargs,
+    )
+
+
+def evaluate(model, batches):
+    """`model.evaluate`, as `fit` has its data: a dict of scores."""
+    return model.evaluate(_untuned(batches), verbose=0, return_dict=True)
+
+
+def predict(model, batches):
+    """`model.predict`, as `fit` has its data: an array of predictions."""
+    return model.predict(_untuned(batches), verbose=0)
+
+
+class _InPresentOrder(keras.utils.PyDataset):
+    """The same batches, which Keras's own calls of `on_epoch_end`, of uncertain number, do not shuffle."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def _untuned(batches):
+    """What the backend at hand takes. As Keras does, this sees in two batches which dimensions are open."""
+    if keras.backend.backend() != "tensorflow":
+        return _InPresentOrder(batches)
+    import tensorflow as tf
+
+    def signature(first, second):
+        pairs = zip(first.shape[1:], second.shape[1:], strict=True)
+        return tf.TensorSpec((None, *(m if m == n else None for m, n in pairs)), first.dtype)
+
+    count = len(batches)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: (batches[index] for index in range(count)),
+        output_signature=keras.tree.map_structure(signature, batches[0], batches[min(1, count - 1)]),
+    )
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(options)
