@@ -1,6 +1,7 @@
 """Cross-entropy against preferentially smoothed targets: the function and the Keras loss."""
 
 import functools
+import typing
 import warnings
 
 import keras
@@ -65,9 +66,7 @@ def preferential_crossentropy(
     _check_shapes(y_true, y_pred, theta)
 
     in_range = None
-    if from_logits:
-        y_pred = ops.maximum(y_pred, LOWEST_LOGIT)
-    else:
+    if not from_logits:
         in_range = ops.all(
             (y_pred >= -PROBABILITY_TOLERANCE) & (y_pred <= 1 + PROBABILITY_TOLERANCE), axis=-1
         )
@@ -86,6 +85,7 @@ def preferential_crossentropy(
                 "sample_weight of zero instead."
             )
         targets = _soft_targets(ops.cast(y_true, dtype), theta, smoothing_ratio)
+        y_pred = ops.maximum(y_pred, LOWEST_LOGIT) if from_logits else y_pred
         losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
         return losses if in_range is None else ops.where(in_range, losses, np.nan)
 
@@ -94,14 +94,15 @@ def preferential_crossentropy(
     if ignore_class is not None:
         counted = ops.not_equal(ids, ignore_class)
         ids = ops.where(counted, ids, 0)
-    known = (ids >= 0) & (ids < theta.classes)
+    row = ops.clip(ids, 0, theta.classes - 1)
+    known = ops.equal(row, ids)
     _raise_unless(
         known,
         f"y_true must hold class ids in [0, {theta.classes}), the classes of theta, but ids lie "
         "outside. Labels that count from 1 need y - 1.",
     )
-    targets = _targets(ops.where(known, ids, 0), theta, smoothing_ratio, dtype)
-    losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
+    targets = _Targets(row, theta, smoothing_ratio, dtype)
+    losses = _crossentropy_of_logits(targets, y_pred) if from_logits else -targets.dot(_log(y_pred))
     losses = ops.where(known if in_range is None else known & in_range, losses, np.nan)
     if counted is not None:
         losses = ops.where(counted, losses, 0.0)
@@ -171,29 +172,103 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         return cls(**{**config, "theta": theta})
 
 
-def _targets(ids, theta, smoothing_ratio, dtype):
-    """Targets (..., classes) of class ids (...): (1 - ε)·onehot + ε·theta[ids] (eq. 3.1)."""
-    if theta.is_dense:
-        return ops.take(ops.convert_to_tensor(_target_table(theta, smoothing_ratio), dtype), ids, axis=0)
-    columns, values, shared = _target_entries(theta, smoothing_ratio)
-    shape = (*ops.shape(ids), theta.classes)
-    ids = ops.reshape(ids, (-1, 1))
+def _crossentropy_of_logits(targets, logits):
+    """`logsumexp(z) - ⟨q, z⟩`, with the gradient `p - q` made of the same exponentials."""
 
-    def of_rows(entries, kind=dtype):
-        return ops.take(ops.convert_to_tensor(entries, kind), ops.squeeze(ids, axis=1), axis=0)
+    @ops.custom_gradient
+    def losses(logits):
+        # Before any dot product: at a common offset of 1e4 the sum would lose three digits.
+        shifted = ops.maximum(logits - ops.max(logits, axis=-1, keepdims=True), LOWEST_LOGIT)
+        exponentials = ops.exp(shifted)
+        total = ops.sum(exponentials, axis=-1)
 
-    # Element by element, so that a compiler makes one loop of this and the cross-entropy.
-    targets = of_rows(shared)
-    if theta.groups.any():
-        groups = ops.convert_to_tensor(theta.groups)
-        targets = ops.where(groups == of_rows(theta.groups[:, None], "int32"), targets, 0.0)
-    targets = ops.where(ops.arange(theta.classes, dtype="int32") == ids, of_rows(values[:, :1]), targets)
-    if columns.shape[1] > 1:
-        columns = of_rows(columns, "int32")
-        rows = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(ids)[0]), 1), ops.shape(columns))
-        positions = ops.reshape(ops.stack([rows, columns], axis=-1), (-1, 2))
-        targets = ops.scatter_update(targets, positions, ops.reshape(of_rows(values), (-1,)))
-    return ops.reshape(targets, shape)
+        def gradient(*args, upstream=None):
+            upstream = args[-1] if upstream is None else upstream
+            return targets.subtract_from(exponentials * ops.expand_dims(upstream / total, -1), upstream)
+
+        return ops.log(total) - targets.dot(shifted), gradient
+
+    return losses(logits)
+
+
+def _log(probabilities):
+    """Logarithms as Keras takes them: of probabilities that sum to one, none of them 0."""
+    smallest = keras.config.epsilon()
+    probabilities = probabilities / ops.sum(probabilities, axis=-1, keepdims=True)
+    return ops.log(ops.clip(probabilities, smallest, 1 - smallest))
+
+
+class _Targets:
+    """Targets q (..., classes) of class ids (...): (1 - ε)·onehot + ε·theta[ids] (eq. 3.1).
+
+    They are the sum of two parts, of which one may be missing: `spread` (..., classes), made element by
+    element, so that a compiler makes one loop of it and what it meets; and `values` at a few `columns` of
+    each sample, which are never made a matrix.
+    """
+
+    def __init__(self, ids, theta, smoothing_ratio, dtype):
+        def rows(table, kind=dtype):
+            return ops.take(ops.convert_to_tensor(table, kind), ids, axis=0)
+
+        self.spread = self.columns = None
+        if theta.is_dense:
+            self.spread = rows(_target_table(theta, smoothing_ratio))
+            return
+        parts = _target_parts(theta, smoothing_ratio)
+        if theta.group_weight.any():
+            self.spread = rows(parts.shared)
+            if theta.groups.any():
+                groups = ops.convert_to_tensor(parts.groups)
+                self.spread = ops.where(
+                    groups == rows(parts.groups[:, None], groups.dtype), self.spread, 0.0
+                )
+        if parts.columns is None:
+            own = ops.arange(theta.classes, dtype="int32") == ops.expand_dims(ids, -1)
+            self.spread = ops.where(own, rows(parts.own), self.spread)
+        else:
+            self.columns = rows(parts.columns, "int32")
+            self.values, self.once = rows(parts.values), rows(parts.once)
+
+    def dot(self, scores):
+        """⟨q, scores⟩ of scores (..., classes)."""
+        spread = 0.0 if self.spread is None else ops.sum(self.spread * scores, axis=-1)
+        if self.columns is None:
+            return spread
+        return spread + ops.sum(self.once * ops.take_along_axis(scores, self.columns, axis=-1), axis=-1)
+
+    def subtract_from(self, p, scale):
+        """P - scale·q of p (..., classes) and a scale (...)."""
+        scale = ops.expand_dims(scale, -1)
+        if self.spread is not None:
+            p = p - scale * self.spread
+        if self.columns is None:
+            return p
+        changed = ops.take_along_axis(p, self.columns, axis=-1) - scale * self.values
+        columns = ops.reshape(self.columns, (-1, self.columns.shape[-1]))
+        flat = ops.reshape(p, (-1, p.shape[-1]))
+        samples = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(flat)[0]), 1), ops.shape(columns))
+        positions = ops.reshape(ops.stack([samples, columns], axis=-1), (-1, 2))
+        return ops.reshape(ops.scatter_update(flat, positions, ops.reshape(changed, (-1,))), ops.shape(p))
+
+
+class _Parts(typing.NamedTuple):
+    """What the targets of a theta in parts are made of, a row a class.
+
+    Attributes:
+        groups: group of each class, (classes,), in as few bytes as hold it: each sample reads them all.
+        shared: what each class of the group gets, (classes, 1).
+        own: what the class itself gets in all, (classes, 1).
+        columns: classes (classes, n) that get something beside; None if each class is the only one.
+        values: how much, the same for a column that stands twice.
+        once: the same, but 0 where a column stands for the second time.
+    """
+
+    groups: np.ndarray
+    shared: np.ndarray
+    own: np.ndarray
+    columns: np.ndarray | None
+    values: np.ndarray
+    once: np.ndarray
 
 
 @functools.lru_cache(maxsize=16)
@@ -203,22 +278,25 @@ def _target_table(theta, smoothing_ratio):
 
 
 @functools.lru_cache(maxsize=16)
-def _target_entries(theta, smoothing_ratio):
-    """Targets of every class of a theta in parts.
-
-    Returns:
-        Columns (classes, n) that theta lists for each class, its own the first and perhaps the only one;
-        the targets there; and the target (classes, 1) of all other classes of its group.
-    """
+def _target_parts(theta, smoothing_ratio):
+    """`_Parts` of a theta that is never made dense."""
     own = np.arange(theta.classes)[:, None]
     columns = np.concatenate([own, theta.indices], axis=1)
-    columns = own if (columns == own).all() else columns
-    shared = smoothing_ratio * theta.group_weight[:, None]
-    values = np.where(theta.groups[columns] == theta.groups[:, None], shared, 0.0)
-    values += np.where(columns == own, 1 - smoothing_ratio, 0.0)
-    for index, value in zip(theta.indices.T, theta.values.T, strict=True):
+    values = np.where(columns == own, 1 - smoothing_ratio, 0.0)
+    once = np.ones(columns.shape)
+    for j, (index, value) in enumerate(zip(theta.indices.T, theta.values.T, strict=True), start=1):
         values += np.where(columns == index[:, None], smoothing_ratio * value[:, None], 0.0)
-    return columns, values, shared
+        once[:, j] = (columns[:, :j] != index[:, None]).all(axis=1)
+    shared = smoothing_ratio * theta.group_weight[:, None]
+    is_own_alone = theta.group_weight.any() and (columns == own).all()
+    return _Parts(
+        groups=theta.groups.astype(np.min_scalar_type(-1 - theta.groups.max())),
+        shared=shared,
+        own=shared + values[:, :1],
+        columns=None if is_own_alone else columns,
+        values=values,
+        once=values * once,
+    )
 
 
 def _soft_targets(labels, theta, smoothing_ratio):

@@ -17,10 +17,10 @@ from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessin
 from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
+from pls_keras.experiments.hardware import accelerator, fastest_way
 from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.precision import dtype_policy
 from pls_keras.experiments.scoring import reliability, score
-from pls_keras.experiments.store import accelerator
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
@@ -74,7 +74,8 @@ def build_image_model(run, images, *, resident=False):
         Pair of a compiled `keras.Model` and an `ImageDataset`: `images`, or their positions.
     """
     keras.utils.set_random_seed(run.seed)
-    with dtype_policy(run.precision):
+    way = fastest_way(run.precision, run.jit_compile)
+    with dtype_policy(way.precision):
         backbone = ResNet(
             BLOCKS[run.model],
             input_shape=images.input_shape,
@@ -106,7 +107,7 @@ def build_image_model(run, images, *, resident=False):
             ExpectedCalibrationError(),
             keras.metrics.SparseCategoricalCrossentropy(name="nll"),
         ],
-        jit_compile=run.jit_compile,
+        jit_compile=way.jit_compile,
         steps_per_execution=STEPS_PER_EXECUTION if resident and keras.backend.backend() == "jax" else 1,
     )
     return model, images
@@ -126,11 +127,11 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
 
     Returns:
         Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
-        `reliability` (`pls_keras.experiments.scoring`) on the test images. The scores are also the
-        mean of `grad_norm` over the epochs; the `generalization_error` of the tested weights, and
-        their `epoch`; and the `images_per_second` of training. With `keep_best`, the curves hold
-        validation scores and nothing of the test images; else they hold `generalization_error` and
-        test scores of each epoch.
+        `reliability` (`pls_keras.experiments.scoring`) on the test images, and the `way` in which it was
+        trained, where the run says "auto". The scores are also the mean of `grad_norm` over the epochs; the
+        `generalization_error` of the tested weights, and their `epoch`; and the `images_per_second` of
+        training. With `keep_best`, the curves hold validation scores and nothing of the test images; else
+        they hold `generalization_error` and test scores of each epoch.
     """
     images = load_images(run) if images is None else images
     resident = accelerator() is not None if resident is None else resident
@@ -170,7 +171,9 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         "images_per_second": len(images.y_train) / float(seconds),
     }
     checkpoint.delete()
-    return curves, {"scores": scores, "reliability": reliability(*tested)}
+    way = fastest_way(run.precision, run.jit_compile)
+    used = {"precision": way.precision, "jit_compile": way.jit_compile}
+    return curves, {"scores": scores, "reliability": reliability(*tested), "way": used}
 
 
 def train_runs(runs):

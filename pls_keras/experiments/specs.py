@@ -77,8 +77,9 @@ class ImageRun(Run):
             epoch, None for all.
         gradient_parts: whether to measure both parts of the gradient after each epoch
             (`pls_keras.experiments.gradient_split`).
-        precision: Keras's dtype policy.
-        jit_compile: as in `Model.compile`: True, False or "auto".
+        precision: Keras's dtype policy, or "auto" for the fastest where the run is trained
+            (`pls_keras.experiments.hardware`).
+        jit_compile: True, False, or "auto" for the fastest.
     """
 
     model: str = "ResNet18"

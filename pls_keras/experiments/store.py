@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 import shutil
@@ -10,6 +9,8 @@ import tempfile
 
 import keras
 import pandas as pd
+
+from pls_keras.experiments.hardware import describe_hardware
 
 PACKAGES = ("pls_keras", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn")
 
@@ -55,8 +56,8 @@ class RunStore:
     def results(self, runs):
         """Scores of those of `runs` that are finished: a `DataFrame` with a row a run and metric.
 
-        Columns: the run's key and record, epochs trained, `seconds`, `hardware`, `backend`, then
-        `metric` and `value`.
+        Columns: the run's key and record, with the precision and way of compiling that "auto" chose;
+        `seconds`, `hardware`, `backend`; then `metric` and `value`.
         """
         rows = []
         for run in runs:
@@ -65,6 +66,7 @@ class RunStore:
                 known = {"key": run.key, **result["run"]}
                 known["classes"] = "+".join(known.get("classes", ()))
                 known |= {name: result[name] for name in ("seconds", "hardware", "backend")}
+                known |= result.get("way", {})
                 rows += [{**known, "metric": m, "value": v} for m, v in result["scores"].items()]
         return pd.DataFrame(rows)
 
@@ -85,8 +87,8 @@ class RunStore:
             if run in self:
                 result = self._result(run)
                 fields = {n: v for n, v in run.record().items() if not isinstance(v, (tuple, dict))}
-                where = {name: result[name] for name in ("hardware", "backend")}
-                parts.append(read(run.key, result).assign(key=run.key, **fields, **where))
+                where = {name: result[name] for name in ("hardware", "backend")} | result.get("way", {})
+                parts.append(read(run.key, result).assign(key=run.key, **fields | where))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _result(self, run):
@@ -107,36 +109,3 @@ def describe_environment():
         "python": platform.python_version(),
         "packages": versions,
     }
-
-
-def describe_hardware():
-    """The accelerator's name, or the processor's with its number of cores."""
-    return accelerator() or f"{os.cpu_count()} cores of {_processor()}"
-
-
-def accelerator():
-    """Name of the accelerator that the backend uses; None for a processor alone."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if jax.default_backend() != "cpu":
-            return jax.devices()[0].device_kind
-    if keras.backend.backend() == "torch":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_name()
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if gpus := tf.config.list_physical_devices("GPU"):
-            return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return None
-
-
-def _processor():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux
-        return platform.processor() or platform.machine()
