@@ -152,12 +152,13 @@ class GradientNorm(keras.callbacks.Callback):
         squares = {layer: [] for layer in self._layers}
         for gradient, variable in zip(_summed_over_replicas(grads), variables, strict=True):
             if gradient is not None and not getattr(variable, "overwrite_with_gradient", False):
-                square = ops.sum(ops.square(ops.cast(gradient, "float32") / scale))
+                square = ops.sum(ops.square(ops.cast(gradient, "float32")))
                 layer = _layer_path(variable, self.model) if self.per_layer else "all"
                 squares.setdefault(layer, []).append(square)
-        layers = [sum(s, start=ops.zeros(())) for s in squares.values()]
-        everything = sum(layers, start=ops.zeros(()))
-        return ops.sqrt(ops.stack([everything, *layers] if self.per_layer else [everything]))
+        layers = [ops.sum(ops.stack(s)) if s else ops.zeros(()) for s in squares.values()]
+        everything = ops.sum(ops.stack(layers)) if layers else ops.zeros(())
+        norms = ops.sqrt(ops.stack([everything, *layers] if self.per_layer else [everything]))
+        return norms / scale
 
     def _update_statistics(self, norms):
         """Welford's update: no cancellation, however small the spread."""
