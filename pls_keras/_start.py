@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 PACKAGE = __name__.partition(".")[0]
+QUIET = "PLS_KERAS_QUIET"  # set for the processes that a command starts
 
 
 def is_command(argv, orig_argv):
@@ -42,5 +43,7 @@ def held_back(descriptor=2):
             os.close(visible)
 
 
-with held_back() if is_command(sys.argv, sys.orig_argv) else contextlib.nullcontext():
+if is_command(sys.argv, sys.orig_argv):
+    os.environ[QUIET] = "1"
+with held_back() if QUIET in os.environ else contextlib.nullcontext():
     import keras  # noqa: F401

@@ -197,9 +197,10 @@ class GeneralizationError(keras.callbacks.Callback):
 
     def __init__(self, train_data, test_data=None, *, batch_size=256, metric="accuracy"):
         super().__init__()
-        self.train_data = train_data
-        self.test_data = test_data
-        self.batch_size = batch_size
+        self.train_data, self.test_data = (
+            Batches(*data, batch_size) if isinstance(data, tuple) else data
+            for data in (train_data, test_data)
+        )
         self.metric = metric
 
     def on_epoch_end(self, epoch, logs=None):
@@ -224,8 +225,8 @@ class GeneralizationError(keras.callbacks.Callback):
         )
 
     def _evaluate(self, data):
-        if isinstance(data, tuple):
-            return evaluate(self.model, Batches(*data, self.batch_size))
+        if isinstance(data, Batches):
+            return evaluate(self.model, data)
         return self.model.evaluate(data, verbose=0, return_dict=True)
 
 

@@ -94,7 +94,7 @@ def test_test_images_are_not_looked_at_before_the_end_where_weights_are_chosen()
     curves, result = train_on_images(PROTOCOLS[1], images)
     same, others = train_on_images(PROTOCOLS[1], blind)
     pd.testing.assert_frame_equal(curves.drop(columns=TIMES), same.drop(columns=TIMES), rtol=1e-3)
-    assert others["scores"]["accuracy"] != result["scores"]["accuracy"]
+    assert others["scores"]["nll"] != result["scores"]["nll"]
 
 
 def test_the_learning_rate_falls_tenfold_after_its_epochs():

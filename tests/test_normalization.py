@@ -76,7 +76,8 @@ def outputs_and_gradients(layer, images, training, **kwargs):
 def assert_same(ours, theirs, tolerance):
     assert len(ours) == len(theirs)
     for x, y in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * np.abs(y).max())
+        largest = max(np.abs(y).max(), 1e-3)  # below that all is rounding
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * largest)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -273,11 +274,14 @@ class TestOnTensorFlow:
     def test_replicas_average_their_statistics_as_with_keras(self):
         import tensorflow as tf
 
+        # TensorFlow 2.19 confuses the collectives of two strategies in one process.
+        one_device = tf.distribute.ReductionToOneDevice()
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=one_device)
         images, y = RNG.normal(size=(8, 6, 6, 3)).astype("float32"), RNG.integers(0, 2, 8)
         trained = []
         for layer in (BatchNormalization, keras.layers.BatchNormalization):
             keras.utils.set_random_seed(0)
-            with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            with strategy.scope():
                 model = network(layer)
             model.fit(images, y, batch_size=8, epochs=3, shuffle=False, verbose=0)
             trained.append([to_numpy(w) for w in model.weights])

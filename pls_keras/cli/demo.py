@@ -8,8 +8,9 @@ import matplotlib
 import matplotlib.pyplot as plt
 
 from pls_keras.cli.arguments import positive, positive_number, ratio
-from pls_keras.experiments.image_training import load_images, train_runs
+from pls_keras.experiments.image_training import load_images
 from pls_keras.experiments.methods import METHODS
+from pls_keras.experiments.runner import train_runs
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.reports.comparison import compare_methods, describe_difference, format_comparison
 from pls_keras.reports.plots import plot_curves, plot_theta

@@ -61,6 +61,7 @@ def fit(model, batches, *, validation_data=None, callbacks=(), **kwargs):
     Returns:
         Keras's `History`.
     """
+    _build(model, batches)
     turn = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: batches.on_epoch_end())
     return model.fit(
         _untuned(batches),
@@ -96,10 +97,26 @@ class _InPresentOrder(keras.utils.PyDataset):
         return self.batches[index]
 
 
+def _build(model, batches):
+    """Make the variables of optimizer and metrics: a step that makes its own is traced twice."""
+    model.optimizer.build(model.trainable_variables)
+    x, y = batches[0]
+    [output] = model.outputs
+    predictions = keras.ops.full((1, *output.shape[1:]), 1 / output.shape[-1])
+    model.compute_metrics(x, keras.tree.map_structure(lambda array: array[:1], y), predictions, None)
+    model.reset_metrics()
+
+
 def _untuned(batches):
-    """What the backend at hand takes. As Keras does, this sees in two batches which dimensions are open."""
-    if keras.backend.backend() != "tensorflow":
-        return _InPresentOrder(batches)
+    """What the backend at hand takes; made once for the same batches."""
+    if "_untuned" not in vars(batches):
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        batches._untuned = (_dataset if on_tensorflow else _InPresentOrder)(batches)
+    return batches._untuned
+
+
+def _dataset(batches):
+    """A `tf.data.Dataset`. As Keras does, this sees in two batches which dimensions are open."""
     import tensorflow as tf
 
     def signature(first, second):

@@ -9,6 +9,7 @@ import keras
 
 # Instructions that multiply in bfloat16, as Linux names them: on Intel and AMD, and on ARM.
 BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
+CPUINFO = pathlib.Path("/proc/cpuinfo")  # Linux's
 
 
 def describe_hardware():
@@ -51,9 +52,9 @@ def bfloat16_instructions():
 
 
 def _cpuinfo(field):
-    """A field of Linux's account of the first core; empty on other systems."""
+    """A field of what is said of the first core; empty on other systems."""
     try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

@@ -1,16 +1,12 @@
 """One run on images: a spec in, its curves and its result out."""
 
-import contextlib
 import dataclasses
 import functools
-import logging
 import time
 
 import keras
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import train_test_split
-from tqdm.auto import tqdm
 
 from pls_keras.callbacks import GeneralizationError, GradientNorm
 from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
@@ -18,7 +14,6 @@ from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.hardware import accelerator, fastest_way
-from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.precision import dtype_policy
 from pls_keras.experiments.scoring import reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
@@ -26,7 +21,7 @@ from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
 
 BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
-EVAL_BATCH = 256
+EVAL_BATCH = 500
 STEPS_PER_EXECUTION = 8  # on an accelerator under JAX; on a processor it saved 0.1 ms a step there
 PROBE_IMAGES = 128  # on which the parts of the gradient are measured
 
@@ -174,41 +169,6 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
     way = fastest_way(run.precision, run.jit_compile)
     used = {"precision": way.precision, "jit_compile": way.jit_compile}
     return curves, {"scores": scores, "reliability": reliability(*tested), "way": used}
-
-
-def train_runs(runs):
-    """Train a few runs in this process, one after the other, with a progress bar.
-
-    Args:
-        runs: list of `ImageRun`.
-
-    Returns:
-        Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run. Both have
-        columns `method`, `learning_rate` and `seed`.
-    """
-    keep_memory()
-    curves, scores = [], []
-    with tqdm(total=sum(run.epochs for run in runs), unit="epoch") as bar, _without_retracing_warnings():
-        for run in runs:
-            bar.set_description(f"{run.method}, rate {run.learning_rate:g}, seed {run.seed}")
-            tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
-            curve, result = train_on_images(run, callbacks=[tick])
-            which = {"method": run.method, "learning_rate": run.learning_rate, "seed": run.seed}
-            curves.append(curve.assign(**which))
-            scores.append({**which, **result["scores"]})
-    return pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
-
-
-@contextlib.contextmanager
-def _without_retracing_warnings():
-    """TensorFlow takes the first prediction of each further model for a retracing of the last one's."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class _TrainingTime(keras.callbacks.Callback):

@@ -1,15 +1,18 @@
 """Runs a sweep: what is not yet in the store, on one process, several, or a Ray cluster."""
 
 import functools
+import logging
 import os
 import threading
 import time
 
 import joblib
 import keras
+import pandas as pd
 from tqdm.auto import tqdm
 
 from pls_keras.data.cache import keras_home
+from pls_keras.experiments.hardware import accelerator
 from pls_keras.experiments.image_training import train_on_images
 from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.specs import ImageRun
@@ -17,6 +20,7 @@ from pls_keras.experiments.store import describe_environment
 from pls_keras.experiments.text_training import train_on_texts
 
 ENGINES = ("joblib", "ray")
+MOST_WORKERS = 4  # each takes nearly a gigabyte
 UNFINISHED = ".unfinished"  # in the store: a folder for the checkpoints of each run that is not done
 
 
@@ -53,6 +57,32 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
+
+
+def train_runs(runs, workers=None):
+    """Train a few runs, each by one thread of a process of its own, with a progress bar. Stores nothing.
+
+    Args:
+        runs: list of `ImageRun` or `TextRun`.
+        workers: runs at a time; None for as many as there are cores, at most `MOST_WORKERS`, and one on an
+            accelerator.
+
+    Returns:
+        Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run, both in the
+        order of the runs. Both have columns `method`, `learning_rate` and `seed`.
+    """
+    if workers is None:
+        workers = 1 if accelerator() else min(joblib.cpu_count(), MOST_WORKERS)
+    finished = {}
+    with tqdm(total=len(runs), unit="run", smoothing=0) as bar:
+        for run, curves, result in _finish_with_joblib(runs, min(workers, len(runs)), 1, None):
+            finished[run] = curves, result["scores"]
+            bar.set_postfix_str(f"{run.method}, rate {run.learning_rate:g}, seed {run.seed}")
+            bar.update()
+    named = [{"method": run.method, "learning_rate": run.learning_rate, "seed": run.seed} for run in runs]
+    curves = [finished[run][0].assign(**name) for run, name in zip(runs, named, strict=True)]
+    scores = [name | finished[run][1] for run, name in zip(runs, named, strict=True)]
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
 
 
 def _finish_with_joblib(runs, workers, threads, unfinished):
@@ -103,6 +133,8 @@ def execute(run, threads=1, unfinished=None, owner=None):
     else:
         train = train_on_texts
 
+    # TensorFlow takes the first prediction of each further model for a retracing of the last one's.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     start = time.perf_counter()
     history, result = train(run)
     seconds = round(time.perf_counter() - start, 1)
