@@ -227,14 +227,14 @@ class _Targets:
             self.spread = ops.where(own, rows(parts.own), self.spread)
         else:
             self.columns = rows(parts.columns, "int32")
-            self.values, self.once = rows(parts.values), rows(parts.once)
+            self.values = rows(parts.values)
 
     def dot(self, scores):
         """⟨q, scores⟩ of scores (..., classes)."""
         spread = 0.0 if self.spread is None else ops.sum(self.spread * scores, axis=-1)
         if self.columns is None:
             return spread
-        return spread + ops.sum(self.once * ops.take_along_axis(scores, self.columns, axis=-1), axis=-1)
+        return spread + ops.sum(self.values * ops.take_along_axis(scores, self.columns, axis=-1), axis=-1)
 
     def subtract_from(self, p, scale):
         """P - scale·q of p (..., classes) and a scale (...)."""
@@ -258,9 +258,9 @@ class _Parts(typing.NamedTuple):
         groups: group of each class, (classes,), in as few bytes as hold it: each sample reads them all.
         shared: what each class of the group gets, (classes, 1).
         own: what the class itself gets in all, (classes, 1).
-        columns: classes (classes, n) that get something beside; None if each class is the only one.
-        values: how much, the same for a column that stands twice.
-        once: the same, but 0 where a column stands for the second time.
+        columns: classes (classes, n), different in a row, that get something beside; None if each class
+            is the only one.
+        values: how much, (classes, n).
     """
 
     groups: np.ndarray
@@ -268,7 +268,6 @@ class _Parts(typing.NamedTuple):
     own: np.ndarray
     columns: np.ndarray | None
     values: np.ndarray
-    once: np.ndarray
 
 
 @functools.lru_cache(maxsize=16)
@@ -281,22 +280,37 @@ def _target_table(theta, smoothing_ratio):
 def _target_parts(theta, smoothing_ratio):
     """`_Parts` of a theta that is never made dense."""
     own = np.arange(theta.classes)[:, None]
-    columns = np.concatenate([own, theta.indices], axis=1)
+    columns = _distinct_columns(theta, own)
     values = np.where(columns == own, 1 - smoothing_ratio, 0.0)
-    once = np.ones(columns.shape)
-    for j, (index, value) in enumerate(zip(theta.indices.T, theta.values.T, strict=True), start=1):
+    for index, value in zip(theta.indices.T, theta.values.T, strict=True):
         values += np.where(columns == index[:, None], smoothing_ratio * value[:, None], 0.0)
-        once[:, j] = (columns[:, :j] != index[:, None]).all(axis=1)
     shared = smoothing_ratio * theta.group_weight[:, None]
-    is_own_alone = theta.group_weight.any() and (columns == own).all()
+    is_own_alone = theta.group_weight.any() and np.array_equal(columns, own)
     return _Parts(
         groups=theta.groups.astype(np.min_scalar_type(-1 - theta.groups.max())),
         shared=shared,
         own=shared + values[:, :1],
         columns=None if is_own_alone else columns,
         values=values,
-        once=values * once,
     )
+
+
+def _distinct_columns(theta, own):
+    """The class itself and those listed for it, each once; others, of value 0, fill a row up."""
+    if (theta.indices == own).any(axis=1).all():
+        columns = theta.indices.copy()
+    else:
+        columns = np.concatenate([own, theta.indices], axis=1)
+    width = columns.shape[1]
+    for j in range(1, width):
+        repeated = (columns[:, :j] == columns[:, j : j + 1]).any(axis=1)
+        for spare in range(width + 1):
+            if not repeated.any():
+                break
+            free = repeated & (columns != spare).all(axis=1)
+            columns[free, j] = spare
+            repeated &= ~free
+    return columns
 
 
 def _soft_targets(labels, theta, smoothing_ratio):

@@ -1,5 +1,6 @@
 """The loss against its definition, Keras and PyTorch: every theta, label form and prediction."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -45,7 +46,21 @@ def build_theta(name):
         "clusters": lambda: cluster_theta(CLUSTERS),
         "clusters with the true class": lambda: cluster_theta(CLUSTERS, include_true=True),
         "two nearest": lambda: Theta(lopsided_matrix(), "abcdef").top_k(2),
+        "three nearest, with the true class": lambda: uniform_theta(K).top_k(3),
+        "groups and others": _groups_and_others,
     }[name]()
+
+
+def _groups_and_others():
+    """Listed classes in the group and outside, the class itself, and one that is listed twice."""
+    return Theta._from_parts(
+        "abcdef",
+        {"builder": "test"},
+        groups=[0, 0, 1, 1, 1, 1],
+        group_weight=[0.3, 0.3, 0.1, 0.1, 0.1, 0.1],
+        indices=[[2, 0], [3, 5], [0, 2], [3, 4], [1, 1], [0, 4]],
+        values=[[0.3, 0.1], [0.1, 0.3], [0.5, 0.1], [0.2, 0.4], [0.2, 0.4], [0.1, 0.5]],
+    )
 
 
 THETAS = [
@@ -55,6 +70,8 @@ THETAS = [
     "clusters",
     "clusters with the true class",
     "two nearest",
+    "three nearest, with the true class",
+    "groups and others",
 ]
 
 
@@ -170,6 +187,15 @@ def test_uniform_theta_is_keras_label_smoothing(representation):
     np.testing.assert_allclose(ops.convert_to_numpy(losses), ops.convert_to_numpy(expected), rtol=1e-5)
 
 
+def test_uniform_theta_is_keras_label_smoothing_of_class_ids(representation):
+    reference = keras.losses.SparseCategoricalCrossentropy
+    if "label_smoothing" not in inspect.signature(reference).parameters:
+        pytest.skip("this Keras smooths one-hot labels alone")
+    expected = reference(from_logits=True, label_smoothing=0.2, reduction=None)(IDS, LOGITS)
+    losses = preferential_crossentropy(IDS, LOGITS, uniform_theta(K), smoothing_ratio=0.2, from_logits=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(losses), ops.convert_to_numpy(expected), rtol=1e-5)
+
+
 def test_uniform_theta_is_torch_label_smoothing(representation):
     torch = pytest.importorskip("torch")
     expected = torch.nn.functional.cross_entropy(
@@ -177,6 +203,33 @@ def test_uniform_theta_is_torch_label_smoothing(representation):
     )
     losses = preferential_crossentropy(IDS, LOGITS, uniform_theta(K), smoothing_ratio=0.2, from_logits=True)
     np.testing.assert_allclose(ops.convert_to_numpy(losses), expected.numpy(), rtol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras's gradients of one's own have no second there")
+@pytest.mark.parametrize("name", THETAS)
+def test_the_second_derivative_is_that_of_the_softmax(representation, name):
+    theta, logits = build_theta(name), LOGITS[:1].astype("float32")
+
+    def loss(logits):
+        return ops.sum(preferential_crossentropy(IDS[:1], logits, theta, from_logits=True))
+
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        variable = tf.constant(logits)
+        with tf.GradientTape() as outer:
+            outer.watch(variable)
+            with tf.GradientTape() as inner:
+                inner.watch(variable)
+                value = loss(variable)
+            first = inner.gradient(value, variable)
+        second = outer.jacobian(first, variable).numpy()
+    else:
+        import jax
+
+        second = jax.jacrev(jax.grad(loss))(logits)
+    p = softmax(logits[0])
+    np.testing.assert_allclose(np.reshape(second, (K, K)), np.diag(p) - np.outer(p, p), atol=1e-5)
 
 
 def test_any_theta_is_torch_crossentropy_with_soft_targets(representation):
