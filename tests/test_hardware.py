@@ -56,6 +56,15 @@ def test_an_accelerator_takes_bfloat16(monkeypatch):
     assert "H100" in way.reason
 
 
+def test_a_run_a_core_but_one_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(hardware, "accelerator", lambda: None)
+    for cores, workers in ((1, 1), (2, 2), (64, hardware.MOST_WORKERS)):
+        monkeypatch.setattr(hardware.joblib, "cpu_count", lambda cores=cores: cores)
+        assert hardware.fastest_workers()[0] == workers
+    monkeypatch.setattr(hardware, "accelerator", lambda: "H100")
+    assert hardware.fastest_workers() == (1, "one run at a time on H100")
+
+
 def test_what_is_given_stays(cpuinfo):
     cpuinfo(OLDER)
     way = fastest_way("mixed_bfloat16", True)

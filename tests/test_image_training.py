@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pls_keras.experiments.hardware import fastest_way
 from pls_keras.experiments.image_training import (
     build_image_model,
     cut,
@@ -14,6 +15,7 @@ from pls_keras.experiments.image_training import (
     train_on_images,
 )
 from pls_keras.experiments.specs import ImageRun
+from pls_keras.experiments.store import RunStore
 
 RUN = ImageRun(
     dataset="digits",
@@ -120,6 +122,18 @@ def test_a_mixed_precision_run_computes_in_bfloat16_and_leaves_the_policy_as_it_
     assert backbone.get_layer("stem_conv").compute_dtype == "bfloat16"
     assert model.output.dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_result_says_what_auto_chose(tmp_path):
+    run = dataclasses.replace(RUN, epochs=1, precision="auto")
+    curves, result = train_on_images(run)
+    way = fastest_way()
+    assert result["way"] == {"precision": way.precision, "jit_compile": way.jit_compile}
+    store = RunStore(tmp_path)
+    store.write(run, curves, {**result, "seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"})
+    for table in (store.results([run]), store.histories([run])):
+        assert set(table["precision"]) == {way.precision}
+        assert set(table["jit_compile"]) == {way.jit_compile}
 
 
 def test_images_on_the_device_change_no_number(tmp_path):

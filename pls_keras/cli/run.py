@@ -2,6 +2,8 @@
 
 import pathlib
 
+from pls_keras.cli.arguments import positive
+from pls_keras.experiments.hardware import fastest_way, fastest_workers
 from pls_keras.experiments.results import read_results
 from pls_keras.experiments.runner import run_sweep
 from pls_keras.experiments.store import RunStore
@@ -21,8 +23,8 @@ def add_arguments(parser):
         default="paper",
         help="paper, lab for two cores (images alone), or smoke for a try (paper)",
     )
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time (1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each worker (1)")
+    parser.add_argument("--workers", type=positive, help="runs at a time (as many as is fastest)")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of each worker (1)")
     parser.add_argument("--engine", choices=["joblib", "ray"], default="joblib", help="(joblib)")
     parser.add_argument("--store", default="pls-runs", help="folder of finished runs (pls-runs)")
     parser.add_argument(
@@ -42,10 +44,14 @@ def _run(options):
             raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
         done = set(kept["key"])
         runs = [run for run in runs if run.key not in done]
+    workers, reason = fastest_workers() if options.workers is None else (options.workers, "as asked for")
+    print(f"{workers} at a time: {reason}.")
+    if any(getattr(run, "precision", None) == "auto" for run in runs):
+        print(f"Chosen for images: {fastest_way().reason}.")
     run_sweep(
         runs,
         RunStore(options.store),
-        workers=options.workers,
+        workers=workers,
         engine=options.engine,
         threads=options.threads,
     )

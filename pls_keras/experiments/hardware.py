@@ -5,8 +5,10 @@ import os
 import pathlib
 import platform
 
+import joblib
 import keras
 
+MOST_WORKERS = 4  # each takes nearly a gigabyte
 # Instructions that multiply in bfloat16, as Linux names them: on Intel and AMD, and on ARM.
 BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
 CPUINFO = pathlib.Path("/proc/cpuinfo")  # Linux's
@@ -58,6 +60,14 @@ def _cpuinfo(field):
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def fastest_workers():
+    """How many runs to train at a time here, each by one thread, and why."""
+    if device := accelerator():
+        return 1, f"one run at a time on {device}"
+    workers = min(joblib.cpu_count(), MOST_WORKERS)
+    return workers, "a run a core, which is faster than one on all of them"
 
 
 @dataclasses.dataclass(frozen=True)

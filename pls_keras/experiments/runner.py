@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from pls_keras.data.cache import keras_home
-from pls_keras.experiments.hardware import accelerator
+from pls_keras.experiments.hardware import fastest_workers
 from pls_keras.experiments.image_training import train_on_images
 from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.specs import ImageRun
@@ -20,7 +20,6 @@ from pls_keras.experiments.store import describe_environment
 from pls_keras.experiments.text_training import train_on_texts
 
 ENGINES = ("joblib", "ray")
-MOST_WORKERS = 4  # each takes nearly a gigabyte
 UNFINISHED = ".unfinished"  # in the store: a folder for the checkpoints of each run that is not done
 
 
@@ -64,15 +63,13 @@ def train_runs(runs, workers=None):
 
     Args:
         runs: list of `ImageRun` or `TextRun`.
-        workers: runs at a time; None for as many as there are cores, at most `MOST_WORKERS`, and one on an
-            accelerator.
+        workers: runs at a time; None for as many as is fastest (`fastest_workers`).
 
     Returns:
         Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run, both in the
         order of the runs. Both have columns `method`, `learning_rate` and `seed`.
     """
-    if workers is None:
-        workers = 1 if accelerator() else min(joblib.cpu_count(), MOST_WORKERS)
+    workers = workers or fastest_workers()[0]
     finished = {}
     with tqdm(total=len(runs), unit="run", smoothing=0) as bar:
         for run, curves, result in _finish_with_joblib(runs, min(workers, len(runs)), 1, None):
