@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from pls_keras.experiments.benchmarks.pytorch import pytorch_resnet
 from pls_keras.models import LSTM, BiLSTM, ResNet, ResNet18, ResNet34
 
 RNG = np.random.default_rng(0)
@@ -35,36 +36,6 @@ def test_resnets_have_the_known_number_of_trainable_weights(build, classes, weig
     assert sum(np.prod(v.shape) for v in model.trainable_variables) == weights
 
 
-def torch_resnet(blocks, width, classes):
-    """The same network written with torch.nn, for images of shape (batch, 3, height, width)."""
-    torch = pytest.importorskip("torch")
-    from torch import nn
-
-    def conv_norm(channels, filters, kernel_size, strides):
-        conv = nn.Conv2d(channels, filters, kernel_size, strides, padding=kernel_size // 2, bias=False)
-        return nn.Sequential(conv, nn.BatchNorm2d(filters))
-
-    class Block(nn.Module):
-        def __init__(self, channels, filters, strides):
-            super().__init__()
-            self.shortcut = nn.Identity()
-            if strides != 1 or channels != filters:
-                self.shortcut = conv_norm(channels, filters, 1, strides)
-            self.first = conv_norm(channels, filters, 3, strides)
-            self.second = conv_norm(filters, filters, 3, 1)
-
-        def forward(self, x):
-            return torch.relu(self.shortcut(x) + self.second(torch.relu(self.first(x))))
-
-    parts, channels = [conv_norm(3, width, 3, 1), nn.ReLU()], width
-    for stage, depth in enumerate(blocks):
-        for block in range(depth):
-            parts.append(Block(channels, width * 2**stage, 2 if stage > 0 and block == 0 else 1))
-            channels = width * 2**stage
-    parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
-    return nn.Sequential(*parts)
-
-
 def twins(ours, blocks, width):
     """Our model of logits and its PyTorch twin, with the same random weights."""
     torch = pytest.importorskip("torch")
@@ -80,7 +51,7 @@ def twins(ours, blocks, width):
                     rng.uniform(0.5, 1.5, size),
                 ]
             )
-    theirs = torch_resnet(blocks, width, classes=10)
+    theirs = pytorch_resnet(blocks, width)
     with torch.no_grad():
         for target, source in zip(torch_weights(theirs), keras_weights(ours), strict=True):
             target.copy_(torch.from_numpy(source))

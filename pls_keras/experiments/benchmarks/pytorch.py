@@ -18,7 +18,7 @@ class PyTorchTwin:
         import torch
 
         torch.manual_seed(0)
-        self.network = _resnet(blocks, width).to(memory_format=torch.channels_last)
+        self.network = pytorch_resnet(blocks, width).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(self.network.parameters(), 0.01, momentum=0.9, nesterov=True)
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16")
 
@@ -49,7 +49,8 @@ class PyTorchTwin:
         return time.perf_counter() - start
 
 
-def _resnet(blocks, width):
+def pytorch_resnet(blocks, width):
+    """The network of `pls_keras.models.ResNet` for ten classes, ending in logits, as a `torch.nn.Module`."""
     import torch
     from torch import nn
 
