@@ -50,7 +50,7 @@ class PyTorchTwin:
 
 
 def pytorch_resnet(blocks, width):
-    """The network of `pls_keras.models.ResNet` for ten classes, ending in logits, as a `torch.nn.Module`."""
+    """The network of `pls_keras.models.ResNet` for ten classes, ending in logits, in PyTorch."""
     import torch
     from torch import nn
 
