@@ -131,6 +131,24 @@ def test_evaluate_and_predict_are_those_of_keras():
     assert evaluate(model, Batches(x, y, 8)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("x", "y"), [(np.zeros(3), np.zeros(2)), ([1.0, 2.0], np.zeros(2))])
+def test_what_is_no_row_a_sample_is_an_error(x, y):
+    with pytest.raises(ValueError, match="a row a sample"):
+        Batches(x, y, 2)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, dict])
+def test_a_model_of_two_inputs_is_evaluated(kind):
+    x, y = data(21)
+    inputs = [keras.Input((3,), name="a"), keras.Input((3,), name="b")]
+    outputs = keras.layers.Dense(2, "softmax")(keras.layers.Concatenate()(inputs))
+    model = keras.Model({"a": inputs[0], "b": inputs[1]} if kind is dict else inputs, outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    given = {"a": x, "b": -x} if kind is dict else kind([x, -x])
+    expected = model.evaluate(given, y, verbose=0, return_dict=True)
+    assert evaluate(model, Batches(given, y, 8)) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.data")
 def test_the_pipeline_has_no_thread_that_tunes_it():
     x, y = data()

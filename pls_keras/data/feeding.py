@@ -15,14 +15,23 @@ class Batches(keras.utils.PyDataset):
         batch_size: samples a batch.
         seed: seed of the orders; None for the order of the samples.
         epoch: the epoch to begin with.
+
+    Raises:
+        ValueError: if arrays differ in their number of samples.
     """
 
     def __init__(self, x, y, batch_size, *, seed=None, epoch=0):
         super().__init__()
         data = (x,) if y is None else (x, y)
-        self.data = keras.tree.map_structure(keras.ops.convert_to_numpy, data)
+        self.data = _tuples(keras.tree.map_structure(keras.ops.convert_to_numpy, data))
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
-        self.samples = len(keras.tree.flatten(self.data)[0])
+        shapes = [array.shape for array in keras.tree.flatten(self.data)]
+        if () in shapes or len({shape[0] for shape in shapes}) != 1:
+            raise ValueError(
+                "Arrays must have a row a sample, the same number of rows each; a list of numbers must "
+                f"become an array by np.array. Received: shapes {shapes[:5]}"
+            )
+        self.samples = shapes[0][0]
         self._order()
 
     def on_epoch_end(self):
@@ -40,6 +49,13 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return keras.tree.map_structure(lambda array: array[rows], self.data)
+
+
+def _tuples(structure):
+    """A structure with tuples for lists, which `tf.data` takes for arrays."""
+    if isinstance(structure, dict):
+        return {name: _tuples(part) for name, part in structure.items()}
+    return tuple(map(_tuples, structure)) if isinstance(structure, (list, tuple)) else structure
 
 
 def fit(model, batches, *, validation_data=None, callbacks=(), **kwargs):

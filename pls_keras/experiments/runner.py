@@ -11,6 +11,7 @@ import keras
 import pandas as pd
 from tqdm.auto import tqdm
 
+from pls_keras._start import QUIET
 from pls_keras.data.cache import keras_home
 from pls_keras.experiments.hardware import fastest_workers
 from pls_keras.experiments.image_training import train_on_images
@@ -84,6 +85,7 @@ def train_runs(runs, workers=None):
 
 def _finish_with_joblib(runs, workers, threads, unfinished):
     """Yield the results of runs as they end, from processes of this machine."""
+    os.environ[QUIET] = "1"  # each imports TensorFlow, which has been heard once
     parallel = joblib.Parallel(
         n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1
     )
