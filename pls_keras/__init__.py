@@ -21,19 +21,28 @@ of `cli/` with `add_arguments`, and its name into `COMMANDS` of `cli/__init__.py
 
 from pls_keras import _start  # noqa: F401, before all else
 from pls_keras._version import __version__
-from pls_keras.callbacks import GeneralizationError, GradientNorm
+from pls_keras.callbacks import GeneralizationError, GradientNorm, OnlineTheta
 from pls_keras.losses import PreferentialSmoothingLoss, preferential_crossentropy
 from pls_keras.metrics import ExpectedCalibrationError
-from pls_keras.thetas import Theta, cluster_theta, cooccurrence_theta, semantic_theta, uniform_theta
+from pls_keras.thetas import (
+    Theta,
+    cluster_theta,
+    confusion_theta,
+    cooccurrence_theta,
+    semantic_theta,
+    uniform_theta,
+)
 
 __all__ = [
     "ExpectedCalibrationError",
     "GeneralizationError",
     "GradientNorm",
+    "OnlineTheta",
     "PreferentialSmoothingLoss",
     "Theta",
     "__version__",
     "cluster_theta",
+    "confusion_theta",
     "cooccurrence_theta",
     "preferential_crossentropy",
     "semantic_theta",

@@ -1,4 +1,4 @@
-"""Callbacks that measure training dynamics. They write into `logs`, so `History` holds the curves."""
+"""Callbacks that measure training dynamics, whose curves `History` holds, and one that learns theta."""
 
 import contextlib
 
@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 
 from pls_keras.data.feeding import Batches, evaluate
+from pls_keras.losses import PreferentialSmoothingLoss, logits_if_known, target_table
+from pls_keras.thetas import Theta
 
 
 class GradientNorm(keras.callbacks.Callback):
@@ -103,8 +105,10 @@ class GradientNorm(keras.callbacks.Callback):
         self.model.make_train_function()
 
     def _detach(self):
-        self._measured_step = self.model._compile_loss, self.model.train_function
-        self.model.train_function = self._plain_step
+        # JAX takes two jitted steps of a model for one, as long as both live: none is kept there.
+        if keras.backend.backend() != "jax":
+            self._measured_step = self.model._compile_loss, self.model.train_function
+        self.model.train_function, self._plain_step = self._plain_step, None
         for holder in self._holders:
             del holder.save_own_variables, holder.load_own_variables
         del self._optimizer.apply
@@ -228,6 +232,163 @@ class GeneralizationError(keras.callbacks.Callback):
         if isinstance(data, Batches):
             return evaluate(self.model, data)
         return self.model.evaluate(data, verbose=0, return_dict=True)
+
+
+class OnlineTheta(keras.callbacks.Callback):
+    """Learns theta while a model trains: each epoch's from the predictions of the epoch before.
+
+    The row of a true class becomes the mean prediction for those of its training samples that were
+    classified correctly, in training mode, as they went by (Zhang et al., 2021, "Online Label
+    Smoothing"); a class without any keeps its row. Training begins with the theta of the compiled
+    `PreferentialSmoothingLoss`, such as `uniform_theta(labels)`, and that loss has the last theta when
+    it ends. So a model saved at any epoch has its theta, and training goes on from it.
+
+    The sums are made inside the compiled step, which is compiled once, on every backend; theta reaches
+    it as a variable. Sample weights do not count; soft labels count as their largest share. Theta is
+    dense: a K×K array.
+
+    Args:
+        include_true: whether the true class keeps its share of the mean prediction, as in the
+            reference, whose loss is that of a `smoothing_ratio` of 0.5; else the others share all, in
+            the same proportions, as in CLS and SEMLS.
+
+    Attributes:
+        theta: the last `Theta`.
+
+    Raises:
+        ValueError: when training begins, if the model was not compiled with one
+            `PreferentialSmoothingLoss`.
+
+    Example:
+        >>> from pls_keras import uniform_theta
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+        >>> model.compile("sgd", PreferentialSmoothingLoss(uniform_theta(["cat", "dog", "car"])))
+        >>> online = OnlineTheta()
+        >>> history = model.fit(np.eye(4), np.arange(4) % 3, epochs=2, verbose=0, callbacks=[online])
+        >>> online.theta.to_frame().shape
+        (3, 3)
+
+    Reference:
+        Zhang et al., "Delving Deep into Label Smoothing", 2021, the paper's reference 7.
+    """
+
+    def __init__(self, include_true=True):
+        super().__init__()
+        self.include_true = include_true
+        self.theta = None
+
+    def on_train_begin(self, logs=None):
+        losses = [
+            loss
+            for loss in keras.tree.flatten(self.model.loss)
+            if isinstance(loss, PreferentialSmoothingLoss)
+        ]
+        if len(losses) != 1:
+            raise ValueError(
+                "OnlineTheta needs a model compiled with one PreferentialSmoothingLoss, for instance "
+                f"PreferentialSmoothingLoss(uniform_theta(labels)). Received: loss={self.model.loss}"
+            )
+        [self._loss] = losses
+        if self._loss.observer is not None:  # left by a fit that was interrupted
+            self._loss.observer.callback._detach()
+        self.theta = self._loss.theta
+        strategy = getattr(self.model, "distribute_strategy", None)  # TensorFlow's alone
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            self._observer = _CorrectPredictions(self)
+        self._loss.observer = self._observer
+        # Among the metrics, so that JAX takes its variables along from step to step.
+        self.model._compile_loss.metrics.append(self._observer)
+        self._compile_anew()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._observer.reset_state()
+        self._epoch, self._observer.is_training = epoch, True
+
+    def on_test_begin(self, logs=None):
+        self._reestimate()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._reestimate()
+
+    def on_train_end(self, logs=None):
+        self._detach()
+
+    def _reestimate(self):
+        """Take the epoch's sums, once, before an evaluation adds to them."""
+        if not self._observer.is_training:
+            return
+        self._observer.is_training = False
+        sums = ops.convert_to_numpy(self._observer.sums).astype("float64")
+        if not self.include_true:
+            np.fill_diagonal(sums, 0.0)
+        totals = sums.sum(axis=1, keepdims=True)
+        matrix = np.where(totals > 0, sums / np.where(totals > 0, totals, 1.0), np.asarray(self.theta))
+        provenance = {
+            "builder": "OnlineTheta",
+            "include_true": self.include_true,
+            "epochs": self._epoch + 1,
+        }
+        self.theta = self._loss.theta = Theta(matrix, self.theta.labels, provenance=provenance)
+        self._observer.table.assign(target_table(self.theta, self._loss.smoothing_ratio))
+
+    def _detach(self):
+        self._loss.observer = None
+        metrics = self.model._compile_loss.metrics
+        metrics[:] = [metric for metric in metrics if metric is not self._observer]
+        self._compile_anew()
+
+    def _compile_anew(self):
+        # The same as another object: a step that a GradientNorm has kept is of the old one.
+        old = self.model._compile_loss
+        self.model._compile_loss = object.__new__(type(old))
+        vars(self.model._compile_loss).update(vars(old))
+        self.model.train_function = self.model.test_function = None
+        self.model.make_train_function()
+
+
+class _CorrectPredictions(keras.metrics.Metric):
+    """What `OnlineTheta` keeps on the device: sums of predictions (classes, classes), and the targets.
+
+    A metric in Keras's sense, since Keras carries the state of those through the step on all backends;
+    of a result it has none, so that `logs` is as before.
+    """
+
+    def __init__(self, callback):
+        super().__init__(name="correct_predictions", dtype="float32")
+        self.callback = callback
+        self.loss = callback._loss
+        self.is_training = False
+        table = target_table(self.loss.theta, self.loss.smoothing_ratio)
+        self.sums = self.add_variable(table.shape, "zeros", name="sums")
+        self.table = self.add_variable(table.shape, "zeros", aggregation="mean", name="table")
+        self.table.assign(table)
+
+    def __call__(self, y_true, y_pred):
+        self.update_state(y_true, y_pred)
+        return ops.convert_to_tensor(self.table)
+
+    def update_state(self, y_true, y_pred):
+        y_pred, are_logits = logits_if_known(y_pred, self.loss.from_logits)
+        p = ops.cast(y_pred, "float32")
+        p = ops.softmax(p) if are_logits else p
+        classes = p.shape[-1]
+        y_true = ops.convert_to_tensor(y_true)
+        if len(y_true.shape) == len(p.shape) and y_true.shape[-1] != 1:
+            y_true = ops.argmax(y_true, axis=-1)
+        ids = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        p = ops.stop_gradient(ops.reshape(p, (-1, classes)))
+        correct = ops.cast(ops.argmax(p, axis=-1), "int32") == ids
+        p = ops.where(ops.expand_dims(correct, -1), p, 0.0)
+        self.sums.assign_add(ops.segment_sum(p, ops.clip(ids, 0, classes - 1), num_segments=classes))
+
+    def result(self):
+        return {}
+
+    def reset_state(self):
+        """Zero the sums, after an epoch's were taken; the targets stay."""
+        if self.is_training:
+            self.callback._reestimate()
+        self.sums.assign(np.zeros(self.sums.shape, "float32"))
 
 
 def _innermost(optimizer):

@@ -59,7 +59,13 @@ def preferential_crossentropy(
     """
     theta = theta if isinstance(theta, Theta) else Theta(theta)
     smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
-    y_pred, from_logits = _logits_if_known(y_pred, from_logits)
+    table = target_table(theta, smoothing_ratio) if theta.is_dense else None
+    return _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ignore_class)
+
+
+def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ignore_class):
+    """`preferential_crossentropy` with the `table` of targets (`target_table`); None: theta in parts."""
+    y_pred, from_logits = logits_if_known(y_pred, from_logits)
     dtype = "float64" if keras.backend.standardize_dtype(y_pred.dtype) == "float64" else "float32"
     y_pred = ops.cast(y_pred, dtype)
     y_true = ops.convert_to_tensor(y_true)
@@ -84,7 +90,7 @@ def preferential_crossentropy(
                 f"{tuple(y_true.shape)} holds one-hot or soft labels. Give those samples a "
                 "sample_weight of zero instead."
             )
-        targets = _soft_targets(ops.cast(y_true, dtype), theta, smoothing_ratio)
+        targets = _soft_targets(ops.cast(y_true, dtype), theta, smoothing_ratio, table)
         y_pred = ops.maximum(y_pred, LOWEST_LOGIT) if from_logits else y_pred
         losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
         return losses if in_range is None else ops.where(in_range, losses, np.nan)
@@ -101,7 +107,7 @@ def preferential_crossentropy(
         f"y_true must hold class ids in [0, {theta.classes}), the classes of theta, but ids lie "
         "outside. Labels that count from 1 need y - 1.",
     )
-    targets = _Targets(row, theta, smoothing_ratio, dtype)
+    targets = _Targets(row, theta, smoothing_ratio, table, dtype)
     losses = _crossentropy_of_logits(targets, y_pred) if from_logits else -targets.dot(_log(y_pred))
     losses = ops.where(known if in_range is None else known & in_range, losses, np.nan)
     if counted is not None:
@@ -145,15 +151,17 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         self.smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
+        self.observer = None  # sees each batch and gives the table of targets (`OnlineTheta`)
 
     def call(self, y_true, y_pred):
-        return preferential_crossentropy(
-            y_true,
-            y_pred,
-            self.theta,
-            smoothing_ratio=self.smoothing_ratio,
-            from_logits=self.from_logits,
-            ignore_class=self.ignore_class,
+        if self.observer is not None:
+            table = self.observer(y_true, y_pred)
+        elif self.theta.is_dense:
+            table = target_table(self.theta, self.smoothing_ratio)
+        else:
+            table = None
+        return _crossentropy(
+            y_true, y_pred, self.theta, self.smoothing_ratio, table, self.from_logits, self.ignore_class
         )
 
     def get_config(self):
@@ -206,13 +214,13 @@ class _Targets:
     each sample, which are never made a matrix.
     """
 
-    def __init__(self, ids, theta, smoothing_ratio, dtype):
+    def __init__(self, ids, theta, smoothing_ratio, table, dtype):
         def rows(table, kind=dtype):
             return ops.take(ops.convert_to_tensor(table, kind), ids, axis=0)
 
         self.spread = self.columns = None
-        if theta.is_dense:
-            self.spread = rows(_target_table(theta, smoothing_ratio))
+        if table is not None:
+            self.spread = rows(table)
             return
         parts = _target_parts(theta, smoothing_ratio)
         if theta.group_weight.any():
@@ -271,7 +279,7 @@ class _Parts(typing.NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def _target_table(theta, smoothing_ratio):
+def target_table(theta, smoothing_ratio):
     """Targets of every class, a row each: (1 - ε)·I + ε·theta, shape (classes, classes)."""
     return (1 - smoothing_ratio) * np.eye(theta.classes) + smoothing_ratio * np.asarray(theta)
 
@@ -313,11 +321,10 @@ def _distinct_columns(theta, own):
     return columns
 
 
-def _soft_targets(labels, theta, smoothing_ratio):
+def _soft_targets(labels, theta, smoothing_ratio, table):
     """Targets (..., classes) of soft labels (..., classes): (1 - ε)·y + ε·(y @ theta)."""
-    if theta.is_dense:
-        smooth = ops.matmul(labels, ops.convert_to_tensor(np.asarray(theta), labels.dtype))
-        return (1 - smoothing_ratio) * labels + smoothing_ratio * smooth
+    if table is not None:
+        return ops.matmul(labels, ops.convert_to_tensor(table, labels.dtype))
     flat = ops.transpose(ops.reshape(labels, (-1, theta.classes)))  # (classes, n)
     weighted = flat * ops.convert_to_tensor(theta.group_weight[:, None], labels.dtype)
     shared = ops.segment_sum(weighted, theta.groups, num_segments=int(theta.groups.max()) + 1)
@@ -332,7 +339,7 @@ def _soft_targets(labels, theta, smoothing_ratio):
     return (1 - smoothing_ratio) * labels + smoothing_ratio * smooth
 
 
-def _logits_if_known(y_pred, from_logits):
+def logits_if_known(y_pred, from_logits):
     """The logits that Keras attaches to the output of a softmax, where it could, else `y_pred`."""
     logits = getattr(y_pred, "_keras_logits", None)
     if logits is None:

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pls_keras.thetas.theta
-from pls_keras import Theta, cluster_theta, cooccurrence_theta, semantic_theta, uniform_theta
+from pls_keras import (
+    Theta,
+    cluster_theta,
+    confusion_theta,
+    cooccurrence_theta,
+    semantic_theta,
+    uniform_theta,
+)
 from pls_keras.data import labels as names
 from pls_keras.thetas import load_vectors
 from pls_keras.thetas.shipped import build_shipped_thetas
@@ -492,6 +499,43 @@ def test_cooccurrence_theta_counts_pairs(indicator):
     for form in (np.asarray, scipy.sparse.csr_matrix, scipy.sparse.coo_array):
         theta = cooccurrence_theta(form(indicator), "abcd", pseudocount=0.5)
         np.testing.assert_allclose(theta, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("as_ids", [True, False], ids=["ids", "probabilities"])
+def test_confusion_theta_is_the_mean_mistake_of_each_true_class(as_ids):
+    rng = np.random.default_rng(0)
+    y_true, p = rng.integers(0, 4, 200), rng.dirichlet(np.ones(4) / 2, 200)
+    y_pred = p.argmax(axis=1) if as_ids else p
+    theta = np.asarray(confusion_theta(y_true, y_pred, "abcd", pseudocount=0.5))
+    for true in range(4):
+        counts = np.full(4, 0.5)
+        for sample in np.flatnonzero(y_true == true):
+            counts += np.arange(4) == y_pred[sample] if as_ids else y_pred[sample]
+        counts[true] = 0.0
+        np.testing.assert_allclose(theta[true], counts / counts.sum(), rtol=1e-12)
+
+
+def test_confusion_theta_of_a_class_never_mistaken():
+    with pytest.raises(ValueError, match=r"Never taken for another class: \['a', 'c'\]"):
+        confusion_theta([0, 1], [0, 2], "abc", pseudocount=0.0)
+    np.testing.assert_allclose(confusion_theta([0, 1], [0, 2], "abc").row("a"), [0.0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred"),
+    [
+        ([0, 3], [0, 1]),
+        ([0, 1], [0, 1, 2]),
+        ([0.0, 1.0], [0, 1]),
+        ([0, 1], [0.5, 1.5]),
+        ([0, 1], [[0.5, 0.5], [0.5, 0.5]]),
+        ([0, 1], [[3.0, -1.0, 0.0], [0.1, 0.1, 0.8]]),
+        ([[1, 0, 0]], [[0.2, 0.3, 0.5]]),
+    ],
+)
+def test_confusion_theta_refuses_what_are_no_predictions(y_true, y_pred):
+    with pytest.raises(ValueError, match="y_pred"):
+        confusion_theta(y_true, y_pred, "abc")
 
 
 def test_cooccurrence_theta_is_read_by_row():

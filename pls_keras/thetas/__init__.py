@@ -1,12 +1,19 @@
 """Theta, its builders, and label words as vectors; the thetas that come with the package lie beside."""
 
-from pls_keras.thetas.builders import cluster_theta, cooccurrence_theta, semantic_theta, uniform_theta
+from pls_keras.thetas.builders import (
+    cluster_theta,
+    confusion_theta,
+    cooccurrence_theta,
+    semantic_theta,
+    uniform_theta,
+)
 from pls_keras.thetas.embeddings import label_vectors, load_vectors
 from pls_keras.thetas.theta import Theta
 
 __all__ = [
     "Theta",
     "cluster_theta",
+    "confusion_theta",
     "cooccurrence_theta",
     "label_vectors",
     "load_vectors",

@@ -1,4 +1,4 @@
-"""Builders of theta: uniform, by cluster, by meaning, by co-occurrence (sections 2.1, 5.2 and 8)."""
+"""Builders of theta: uniform, by cluster, meaning, co-occurrence or confusion (sections 2.1, 5.2, 8)."""
 
 import warnings
 
@@ -168,21 +168,70 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
             f"indicator must hold 0 and 1 in a column for each of the {len(labels)} labels. Received: "
             f"shape {indicator.shape}, values from {indicator.min()} to {indicator.max()}"
         )
+    counts = (indicator.T @ indicator).toarray()
+    provenance = {"builder": "cooccurrence_theta", "samples": indicator.shape[0]}
+    return _from_counts(counts, labels, pseudocount, provenance, "Never given together with another label")
+
+
+def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
+    """Shares by how often a model takes one class for another, on samples it was not trained on.
+
+    Args:
+        y_true: true class ids of shape (n,).
+        y_pred: the model's predictions for them: probabilities of shape (n, K), or class ids of
+            shape (n,). Take validation samples: a model seldom mistakes what it was trained on, and
+            test samples must not decide how it is trained.
+        labels: K labels, in the order of the classes.
+        pseudocount: count, at least 0, added to each pair of different classes; small, as a class is
+            mistaken for few others and each of them seldom.
+
+    Returns:
+        `Theta`: entry [true, other] is the share of `other` in what the model gave the classes beside
+        `true`, for samples of `true`.
+
+    Raises:
+        ValueError: if a class is never mistaken and `pseudocount` is 0, or if an argument is out of
+            range.
+
+    Example:
+        >>> guessed = [0, 1, 1, 2, 2, 1]
+        >>> theta = confusion_theta([0, 0, 0, 0, 1, 2], guessed, ["cat", "dog", "fox"], pseudocount=1.0)
+        >>> theta.row("cat").to_dict()
+        {'cat': 0.0, 'dog': 0.6, 'fox': 0.4}
+    """
+    labels = [str(label) for label in labels]
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    are_ids = y_pred.ndim == 1
+    ids = np.concatenate([y_true, y_pred]) if are_ids else y_true
+    fits = y_true.ndim == 1 and y_pred.shape in (y_true.shape, (len(y_true), len(labels)))
+    if not fits or not np.issubdtype(ids.dtype, np.integer) or np.any((ids < 0) | (ids >= len(labels))):
+        raise ValueError(
+            f"y_true must hold class ids in [0, {len(labels)}), shape (n,), and y_pred as many ids or "
+            f"probabilities, shape (n, {len(labels)}). Received: y_true of shape {y_true.shape}, y_pred "
+            f"of shape {y_pred.shape}, ids from {ids.min(initial=0)} to {ids.max(initial=0)}"
+        )
+    if not are_ids and not (np.all(y_pred >= 0) and np.allclose(y_pred.sum(axis=1), 1, atol=1e-2)):
+        raise ValueError("y_pred must hold probabilities that sum to one in each row; take their softmax.")
+    predictions = np.eye(len(labels))[y_pred] if are_ids else y_pred.astype("float64")
+    counts = np.zeros((len(labels), len(labels)))
+    np.add.at(counts, y_true, predictions)
+    provenance = {"builder": "confusion_theta", "samples": len(y_true), "probabilities": not are_ids}
+    return _from_counts(counts, labels, pseudocount, provenance, "Never taken for another class")
+
+
+def _from_counts(counts, labels, pseudocount, provenance, complaint):
+    """Theta in proportion to counts (classes, classes) off the diagonal, and a count added to each."""
     if not pseudocount >= 0:
         raise ValueError(f"pseudocount must not be negative. Received: {pseudocount}")
-    counts = (indicator.T @ indicator).toarray() + pseudocount
+    counts = counts + pseudocount
     np.fill_diagonal(counts, 0.0)
     lonely = [label for label, count in zip(labels, counts.sum(axis=1), strict=True) if not count]
     if lonely:
         raise ValueError(
-            f"Never given together with another label: {lonely}. Leave them out, or give "
-            "pseudocount=1.0, which spreads their mass evenly."
+            f"{complaint}: {lonely}. Leave them out, or give pseudocount=1.0, which spreads their mass "
+            "evenly."
         )
-    provenance = {
-        "builder": "cooccurrence_theta",
-        "samples": indicator.shape[0],
-        "pseudocount": float(pseudocount),
-    }
+    provenance = {**provenance, "pseudocount": float(pseudocount)}
     return Theta(counts / counts.sum(axis=1, keepdims=True), labels, provenance=provenance)
 
 
