@@ -7,9 +7,9 @@ The house has five floors, and an import goes down, never up (`tests/test_house.
     4  labs         what the notebooks alone call
     3  reports      kept results in, a table or a figure out: the paper's numbers, tests, plots
     2  losses       the equation, `preferential_crossentropy`, and the Keras loss around it
-    2  callbacks    what is measured while a model trains
+    2  callbacks    what is measured, or learned of theta, while a model trains
     2  metrics      what is measured on its predictions
-    1  thetas       `Theta`, its builders, words to vectors, the thetas that come with the package
+    1  thetas       `Theta`, its builders, taxonomies, words to vectors, the thetas that come along
     1  models       ResNets and LSTMs
     1  data         images, texts, and the names of their classes
 
@@ -23,20 +23,24 @@ from pls_keras import _start  # noqa: F401, before all else
 from pls_keras._version import __version__
 from pls_keras.callbacks import GeneralizationError, GradientNorm, OnlineTheta
 from pls_keras.losses import PreferentialSmoothingLoss, preferential_crossentropy
-from pls_keras.metrics import ExpectedCalibrationError
+from pls_keras.metrics import ClusterAccuracy, ClusterShare, ExpectedCalibrationError, MistakeSeverity
 from pls_keras.thetas import (
     Theta,
     cluster_theta,
     confusion_theta,
     cooccurrence_theta,
+    hierarchy_theta,
     semantic_theta,
     uniform_theta,
 )
 
 __all__ = [
+    "ClusterAccuracy",
+    "ClusterShare",
     "ExpectedCalibrationError",
     "GeneralizationError",
     "GradientNorm",
+    "MistakeSeverity",
     "OnlineTheta",
     "PreferentialSmoothingLoss",
     "Theta",
@@ -44,6 +48,7 @@ __all__ = [
     "cluster_theta",
     "confusion_theta",
     "cooccurrence_theta",
+    "hierarchy_theta",
     "preferential_crossentropy",
     "semantic_theta",
     "uniform_theta",

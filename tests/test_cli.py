@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pls_keras import Theta, cluster_theta, cooccurrence_theta, uniform_theta
+from pls_keras import Theta, cluster_theta, cooccurrence_theta, hierarchy_theta, uniform_theta
 from pls_keras._start import is_command
 from pls_keras.cli import main
 from pls_keras.experiments.results import CURVE_COLUMNS
@@ -105,6 +105,23 @@ def test_theta_cluster_reads_a_table(tmp_path):
     np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), cluster_theta(clusters))
 
 
+def test_theta_hierarchy_reads_a_taxonomy(tmp_path):
+    tree = {"plant": {"tree": ["oak", "fir"], "flower": ["rose"]}}
+    (tmp_path / "tree.json").write_text(json.dumps(tree))
+    main(
+        [
+            "theta",
+            "hierarchy",
+            str(tmp_path / "tree.json"),
+            "--beta",
+            "2",
+            "--out",
+            str(tmp_path / "t.json"),
+        ]
+    )
+    np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), hierarchy_theta(tree, beta=2))
+
+
 def test_theta_semantic_reads_vectors_and_stand_ins(tmp_path):
     (tmp_path / "v.txt").write_text("cat 0 0\ndog 1 0\ncar 0 4\n")
     arguments = ["--labels", "cat,puppy,car", "--vectors", str(tmp_path / "v.txt"), "--power", "2"]
@@ -126,8 +143,8 @@ def test_theta_cooccurrence_reads_a_table_of_zeros_and_ones(tmp_path):
 
 @pytest.mark.realdata
 def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
-    vectors = data_root / "glove" / "glove.6B.50d.subset.txt"
-    main(["theta", "ship", "--vectors", str(vectors), "--name", "glove.6B.50d", "--out", str(tmp_path)])
+    vectors = data_root / "glove" / "glove.6B.100d.subset.txt"
+    main(["theta", "ship", "--vectors", str(vectors), "--name", "glove.6B.100d", "--out", str(tmp_path)])
     assert sorted(path.stem for path in tmp_path.glob("*.json")) == Theta.shipped()
     for name in Theta.shipped():
         built = Theta.load(tmp_path / f"{name}.json")

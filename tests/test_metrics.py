@@ -1,10 +1,10 @@
-"""The calibration error against a naive loop."""
+"""The metrics against naive loops in float64."""
 
 import keras
 import numpy as np
 import pytest
 
-from pls_keras import ExpectedCalibrationError
+from pls_keras import ClusterAccuracy, ClusterShare, ExpectedCalibrationError, MistakeSeverity
 
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.full(4, 0.5), size=300).astype("float32")
@@ -106,3 +106,107 @@ def test_reliability_gives_each_bin_its_samples_confidence_and_accuracy():
     np.testing.assert_allclose(table["accuracy"], [np.nan, np.nan, 1.0, 0.5], rtol=1e-6)
     gaps = (table["samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / 3
     assert float(metric.result()) == pytest.approx(gaps)
+
+
+# Which mistakes
+
+TREE = {"oak": ("plant", "tree"), "fir": ("plant", "tree"), "rose": ("plant",), "cat": ("animal",)}
+HEIGHTS = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [2, 2, 0, 3], [3, 3, 3, 0]])
+CLUSTERS = ["plant", "plant", "plant", "animal"]
+LOPSIDED = np.array([[0, 1.5, 2, 7], [3, 0, 4, 1], [2, 6, 0, 5], [1, 2, 3, 0]])
+
+
+def weighted_mean(values, weights):
+    return np.dot(values, weights) / np.sum(weights) if np.sum(weights) else 0.0
+
+
+def by_loops(kind, y_true, y_pred, weights):
+    """A sample at a time, its classes in the order of their probabilities."""
+    values, counts = [], []
+    clusters = np.array(CLUSTERS)
+    for true, p in zip(y_true, y_pred.astype("float64"), strict=True):
+        ranked = sorted(range(4), key=lambda k: -p[k])
+        counts.append(1.0)
+        if kind == "cluster accuracy":
+            values.append(clusters[ranked[0]] == clusters[true])
+        elif kind == "summed":
+            animal = p[3] > p[:3].sum()
+            values.append(animal == (true == 3))
+        elif kind == "share":
+            values.append(sum(clusters[k] == clusters[true] for k in ranked[1:3]) / 2)
+        elif kind == "severity of the first three":
+            values.append(sum(LOPSIDED[true, k] for k in ranked[:3]) / 3)
+        else:
+            distances = LOPSIDED if kind == "severity" else HEIGHTS
+            values.append(distances[true, ranked[0]])
+            counts[-1] = float(ranked[0] != true)
+    counted = np.array(weights) * np.array(counts)
+    return weighted_mean(np.array(values, "float64"), counted)
+
+
+MISTAKES = {
+    "cluster accuracy": lambda: ClusterAccuracy(CLUSTERS),
+    "summed": lambda: ClusterAccuracy(dict(zip("abcd", CLUSTERS, strict=True)), summed=True),
+    "share": lambda: ClusterShare(CLUSTERS, k=3),
+    "severity": lambda: MistakeSeverity(LOPSIDED),
+    "severity in a tree": lambda: MistakeSeverity(TREE),
+    "severity of the first three": lambda: MistakeSeverity(LOPSIDED, k=3),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+@pytest.mark.parametrize("labels", ["ids", "column of ids", "one-hot"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_of_mistakes_are_those_of_a_loop(kind, labels, weighted):
+    y_true = {"ids": IDS, "column of ids": IDS[:, None], "one-hot": np.eye(4)[IDS]}[labels]
+    metric = MISTAKES[kind]()
+    for part in np.array_split(np.arange(300), 7):
+        metric.update_state(y_true[part], PROBABILITIES[part], WEIGHTS[part] if weighted else None)
+    expected = by_loops(kind, IDS, PROBABILITIES, WEIGHTS if weighted else np.ones(300))
+    assert expected > 0.2
+    np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-5)
+    shaped = MISTAKES[kind]()
+    shaped.update_state(IDS.reshape(30, 10), PROBABILITIES.reshape(30, 10, 4))
+    np.testing.assert_allclose(
+        float(shaped.result()), by_loops(kind, IDS, PROBABILITIES, np.ones(300)), rtol=1e-5
+    )
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+def test_metrics_of_mistakes_in_a_fit_and_from_a_file(tmp_path):
+    kinds = ["summed", "share", "severity in a tree"]  # names in logs must differ
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Softmax()])
+    model.compile(loss="sparse_categorical_crossentropy", metrics=[MISTAKES[kind]() for kind in kinds])
+    logits = np.log(PROBABILITIES)
+    history = model.fit(logits, IDS, batch_size=64, verbose=0).history
+    scores = [by_loops(kind, IDS, PROBABILITIES, np.ones(300)) for kind in kinds]
+    found = [v[0] for name, v in history.items() if name != "loss"]
+    np.testing.assert_allclose(found, scores, rtol=1e-4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = loaded.evaluate(logits, IDS, batch_size=50, verbose=0)
+    np.testing.assert_allclose(again[1:], scores, rtol=1e-4)
+
+
+def test_no_mistake_has_no_severity():
+    metric = MistakeSeverity(TREE)
+    metric.update_state([0, 1, 2, 3], np.eye(4))
+    assert float(metric.result()) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ClusterAccuracy(["a", "b"])([0], [[0.1, 0.2, 0.7]]), "must name the 3 classes of y_pred"),
+        (lambda: MistakeSeverity(TREE)([0], [[0.1, 0.9]]), "must name the 2 classes of y_pred"),
+        (lambda: ClusterShare(CLUSTERS, k=1), r"k must lie in \[2, 4\]"),
+        (lambda: ClusterShare(CLUSTERS, k=5), r"k must lie in \[2, 4\]"),
+        (lambda: MistakeSeverity(TREE, k=0), r"k must lie in \[1, 4\]"),
+        (lambda: MistakeSeverity(np.ones((2, 2))), "0 on the diagonal"),
+        (lambda: MistakeSeverity(np.zeros((2, 3))), "K×K array"),
+    ],
+)
+def test_what_does_not_fit_the_classes_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,6 +1,7 @@
 """`pls_keras theta`: build, show, plot and save thetas."""
 
 import argparse
+import json
 import pathlib
 
 import matplotlib
@@ -11,6 +12,7 @@ from pls_keras.thetas import (
     Theta,
     cluster_theta,
     cooccurrence_theta,
+    hierarchy_theta,
     load_vectors,
     semantic_theta,
     uniform_theta,
@@ -32,6 +34,7 @@ def add_arguments(parser):
         _add_plot,
         _add_uniform,
         _add_cluster,
+        _add_hierarchy,
         _add_semantic,
         _add_cooccurrence,
         _add_ship,
@@ -46,7 +49,7 @@ def _add_list(actions):
 
 def _list(options):
     for name in Theta.shipped():
-        print(f"{name:18} {Theta.load(name)!r}")
+        print(f"{name:20} {Theta.load(name)!r}")
 
 
 def _add_show(actions):
@@ -119,6 +122,27 @@ def _build_cluster(options):
     _save(cluster_theta(clusters, options.include_true), options.out)
 
 
+def _add_hierarchy(actions):
+    hierarchy = actions.add_parser("hierarchy", help="build from a taxonomy: shares by nearness in it")
+    hierarchy.add_argument(
+        "tree", help="JSON file: the path of each label, or nested groups with lists of labels"
+    )
+    hierarchy.add_argument("--beta", type=float, default=1.0, help="how fast the mass falls (1)")
+    hierarchy.add_argument("--include-true", action="store_true", help="a share for the true class")
+    _add_out(hierarchy)
+    hierarchy.set_defaults(run=_build_hierarchy)
+
+
+def _build_hierarchy(options):
+    try:
+        tree = json.loads(pathlib.Path(options.tree).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{options.tree} is not a JSON file: {error}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{options.tree} must hold an object, not {type(tree).__name__}.")
+    _save(hierarchy_theta(tree, beta=options.beta, include_true=options.include_true), options.out)
+
+
 def _add_semantic(actions):
     semantic = actions.add_parser("semantic", help="build SEMLS: shares by word vectors")
     _add_labels(semantic)
@@ -174,7 +198,7 @@ def _ship(options):
     folder = pathlib.Path(options.out or SHIPPED)
     for name, theta in build_shipped_thetas(vectors).items():
         theta.save(folder / f"{name}.json")
-        print(f"{name:18} {theta!r}")
+        print(f"{name:20} {theta!r}")
 
 
 # Arguments that several actions have --------------------------------------------------------------

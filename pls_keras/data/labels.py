@@ -66,6 +66,42 @@ CIFAR100_SUPERCLASSES = dict(
     )
 )
 
+# Nouns of WordNet 3.0 that mean what the pictures show: the first sense of the label, but for these. Those
+# of CIFAR-100 are leaves of its tree: of a whale and a dolphin, say, none may be a kind of the other.
+_OTHER_SENSES = {
+    "aquarium_fish": "goldfish.n.01",
+    "automobile": "car.n.01",
+    "beaver": "beaver.n.07",
+    "bowl": "bowl.n.03",
+    "castle": "castle.n.02",
+    "cloud": "cloud.n.02",
+    "dolphin": "dolphin.n.02",
+    "flatfish": "flatfish.n.02",
+    "forest": "forest.n.02",
+    "girl": "girl.n.02",
+    "lamp": "lamp.n.02",
+    "leopard": "leopard.n.02",
+    "lobster": "lobster.n.02",
+    "maple_tree": "maple.n.02",
+    "mushroom": "mushroom.n.05",
+    "otter": "otter.n.02",
+    "plate": "plate.n.04",
+    "raccoon": "raccoon.n.02",
+    "ray": "ray.n.07",
+    "seal": "seal.n.09",
+    "shrew": "shrew.n.02",
+    "skunk": "skunk.n.04",
+    "sweet_pepper": "sweet_pepper.n.02",
+    "table": "table.n.02",
+    "television": "television.n.03",
+    "tiger": "tiger.n.02",
+    "trout": "trout.n.02",
+    "turtle": "turtle.n.02",
+    "whale": "baleen_whale.n.01",
+}
+CIFAR10_SYNSETS = {label: _OTHER_SENSES.get(label, f"{label}.n.01") for label in CIFAR10_LABELS}
+CIFAR100_SYNSETS = {label: _OTHER_SENSES.get(label, f"{label}.n.01") for label in CIFAR100_SUPERCLASSES}
+
 # Section 7 lists these in this order.
 TEC_LABELS = ("joy", "sadness", "surprise", "fear", "anger", "disgust")
 CBET_LABELS = (
@@ -96,3 +132,9 @@ GOEMOTIONS_EKMAN = dict(
     sorted((label, group) for group, members in _GOEMOTIONS_MEMBERS.items() for label in members.split())
 )
 GOEMOTIONS_LABELS = tuple(GOEMOTIONS_EKMAN)
+
+# Ekman's groups within the sentiments of Demszky et al. (2020); "joy" and "surprise" are sentiments whole.
+_SENTIMENTS = {"joy": ("positive",), "surprise": ("ambiguous",)}
+GOEMOTIONS_TREE = {
+    label: _SENTIMENTS.get(group, ("negative", group)) for label, group in GOEMOTIONS_EKMAN.items()
+}

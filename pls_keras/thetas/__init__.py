@@ -4,19 +4,24 @@ from pls_keras.thetas.builders import (
     cluster_theta,
     confusion_theta,
     cooccurrence_theta,
+    hierarchy_theta,
     semantic_theta,
     uniform_theta,
 )
 from pls_keras.thetas.embeddings import label_vectors, load_vectors
+from pls_keras.thetas.taxonomy import class_heights, wordnet_paths
 from pls_keras.thetas.theta import Theta
 
 __all__ = [
     "Theta",
+    "class_heights",
     "cluster_theta",
     "confusion_theta",
     "cooccurrence_theta",
+    "hierarchy_theta",
     "label_vectors",
     "load_vectors",
     "semantic_theta",
     "uniform_theta",
+    "wordnet_paths",
 ]

@@ -1,9 +1,11 @@
 """The thetas that come with the package: what each is built from."""
 
+import json
+import pathlib
 import warnings
 
 from pls_keras.data import labels
-from pls_keras.thetas.builders import cluster_theta, semantic_theta
+from pls_keras.thetas.builders import cluster_theta, hierarchy_theta, semantic_theta
 
 SEMANTIC = {
     "cifar10-semls": labels.CIFAR10_LABELS,
@@ -21,15 +23,12 @@ CLUSTERS = {
     "digits-cls": labels.DIGIT_LOOKALIKES,
     "goemotions-cls": labels.GOEMOTIONS_EKMAN,
 }
-# Words that small sets of vectors lack. Vectors that have a word use it.
-STAND_INS = {
-    "annoyance": "frustration",
-    "disapproval": "criticism",
-    "disgust": "contempt",
-    "mower": "lawn",
-    "nervousness": "nervous",
-    "remorse": "regret",
-    "thankfulness": "gratitude",
+# WordNet's taxonomy of the classes, as `wordnet_paths` gives it for `labels.CIFAR10_SYNSETS` and the like.
+WORDNET = json.loads((pathlib.Path(labels.__file__).parent / "wordnet.json").read_text(encoding="utf-8"))
+TREES = {
+    "cifar10-hierarchy": WORDNET["cifar10"],
+    "cifar100-hierarchy": WORDNET["cifar100"],
+    "goemotions-hierarchy": labels.GOEMOTIONS_TREE,
 }
 
 
@@ -45,10 +44,7 @@ def build_shipped_thetas(vectors):
     with warnings.catch_warnings():  # "disgust" is alone in Ekman's group of GoEmotions
         warnings.simplefilter("ignore", UserWarning)
         thetas = {name: cluster_theta(clusters) for name, clusters in CLUSTERS.items()}
+    thetas |= {name: hierarchy_theta(tree) for name, tree in TREES.items()}
     for name, names in SEMANTIC.items():
-        words = {word for label in names for word in label.split("_")}
-        replace = {
-            word: stand_in for word, stand_in in STAND_INS.items() if word in words and word not in vectors
-        }
-        thetas[name] = semantic_theta(names, vectors, replace=replace)
+        thetas[name] = semantic_theta(names, vectors)
     return thetas
