@@ -30,6 +30,7 @@ RUN = ImageRun(
     augment=True,
 )
 PROTOCOLS = [RUN, dataclasses.replace(RUN, keep_best=True, drops=(1, 3), weight_decay=5e-4)]
+LEARNED = [dataclasses.replace(PROTOCOLS[1], method=method) for method in ("Online", "confusion")]
 TIMES = ["seconds"]
 
 
@@ -48,7 +49,7 @@ class StopBefore(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("run", PROTOCOLS, ids=["figures", "table1"])
+@pytest.mark.parametrize("run", PROTOCOLS + LEARNED, ids=["figures", "table1", "Online", "confusion"])
 def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
     curves, result = train_on_images(run)
     for epoch in np.sort(np.random.default_rng().choice(4, 2, replace=False)):
@@ -60,6 +61,25 @@ def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
     for name in set(scores) - {"images_per_second"}:
         assert resumed_result["scores"][name] == pytest.approx(scores[name], rel=1e-3, abs=1e-6)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_confusion_learns_theta_from_validation_images_alone():
+    run, seen = LEARNED[1], []
+
+    class Theta(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append(self.model.loss.theta)
+
+    images = load_images(run)
+    train_on_images(run, images, callbacks=[Theta()])
+    blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test), y_test=images.y_test * 0)
+    train_on_images(run, blind, callbacks=[Theta()])
+    mistaken = dataclasses.replace(images, x_val=images.x_val[::-1])
+    train_on_images(run, mistaken, callbacks=[Theta()])
+    thetas = np.array(seen)
+    np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-4)
+    assert np.abs(thetas[0] - thetas[2]).max() > 0.01
+    assert seen[0].provenance["samples"] == len(images.y_val)
 
 
 def test_curves_one_epoch_ahead_of_the_weights_are_taken_back(tmp_path):

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from pls_keras.thetas import Theta
+
 DRAWS_PER_EPOCH = 2**16  # more than there are steps
 
 
@@ -15,13 +17,14 @@ class EpochCheckpoint(keras.callbacks.Callback):
     """Leaves weights, optimizer state and curves after each epoch, and takes them up again.
 
     Unlike Keras's `BackupAndRestore` it also keeps the curves and the best weights, and a run may be
-    killed at any moment: the weights are written whole or not at all, and all else goes by the epoch
-    that stands in them. Keras does not save the state of random layers; here it is set from their seed
-    and the epoch.
+    killed at any moment: the weights are written whole or not at all, and all else goes by the steps
+    that stand in them; so does a theta that is learned while training. Keras does not save the state of
+    random layers; here it is set from their seed and the epoch.
 
     Args:
         folder: where to keep them; None to keep the curves in memory alone.
-        model: compiled model. What the folder holds is loaded into it at once.
+        model: model compiled with a `PreferentialSmoothingLoss`. What the folder holds is loaded into
+            it at once.
         monitor: key in `logs` whose least value marks the best weights; None for the last ones.
 
     Attributes:
@@ -43,6 +46,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
             # A row may be one epoch ahead of the weights.
             steps = int(model.optimizer.iterations)
             self.curves = curves[curves["steps"] <= steps].reset_index(drop=True)
+            if self._theta_file(steps).is_file():
+                model.loss.theta = Theta.load(self._theta_file(steps))
 
     @property
     def epoch(self):
@@ -69,22 +74,34 @@ class EpochCheckpoint(keras.callbacks.Callback):
         os.replace(draft, self.folder / "curves.csv")
         if is_best:
             self._save("best")
+        outdated = {*self.folder.glob("theta-*.json")} - {self._theta_file(steps)}
+        if self.model.loss.observer is not None:  # theta is learned
+            self.model.loss.theta.save(self._theta_file(steps))
         self._save("latest")
+        for file in outdated:
+            file.unlink()
+
+    @property
+    def best_epoch(self):
+        """The epoch of the best weights, the last if nothing is monitored, counted from 1."""
+        return int(np.nanargmin(self.curves[self.monitor])) + 1 if self.monitor else self.epoch
 
     def restore_best(self):
-        """Load the best weights into the model. Returns their epoch, counted from 1."""
+        """Load the best weights into the model."""
         if self.monitor is None:
-            return self.epoch
+            return
         if self.folder:
             self.model.load_weights(self._file("best"))
         else:
             self.model.set_weights(self._best_weights)
-        return int(np.nanargmin(self.curves[self.monitor])) + 1
 
     def delete(self):
         """Remove the folder: the run is done."""
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _theta_file(self, steps):
+        return self.folder / f"theta-{steps}.json"
 
     def _file(self, name):
         return self.folder / f"{name}.weights.h5"

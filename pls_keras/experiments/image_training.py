@@ -2,23 +2,25 @@
 
 import dataclasses
 import functools
+import os
 import time
 
 import keras
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from pls_keras.callbacks import GeneralizationError, GradientNorm
+from pls_keras.callbacks import GeneralizationError, GradientNorm, OnlineTheta
 from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
 from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.hardware import accelerator, fastest_way
 from pls_keras.experiments.precision import dtype_policy
-from pls_keras.experiments.scoring import reliability, score
+from pls_keras.experiments.scoring import guesses, reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import ResNet
+from pls_keras.thetas import confusion_theta
 
 BLOCKS = {"ResNet8": (1, 1, 1), "ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
 EVAL_BATCH = 500
@@ -57,12 +59,13 @@ def cut(x, y, size):
     return x[kept], y[kept]
 
 
-def build_image_model(run, images, *, resident=False):
+def build_image_model(run, images, *, theta=None, resident=False):
     """The compiled model of a run, and the images as it takes them.
 
     Args:
         run: `ImageRun`.
         images: `ImageDataset` of raw uint8 images.
+        theta: `Theta`; None for the method's.
         resident: whether they are to lie on the device (`pls_keras.data.on_device`).
 
     Returns:
@@ -87,6 +90,7 @@ def build_image_model(run, images, *, resident=False):
     )
     if resident:
         model, images = on_device(model, images)
+    theta = run.theta(images) if theta is None else theta
     learning_rate = run.learning_rate
     if run.drops:
         steps = -(-len(images.y_train) // run.batch_size)
@@ -96,7 +100,7 @@ def build_image_model(run, images, *, resident=False):
         )
     model.compile(
         optimizer=keras.optimizers.SGD(learning_rate, momentum=run.momentum, nesterov=True),
-        loss=PreferentialSmoothingLoss(run.theta(images), run.method_smoothing_ratio),
+        loss=PreferentialSmoothingLoss(theta, run.method_smoothing_ratio),
         metrics=[
             "accuracy",
             ExpectedCalibrationError(),
@@ -121,16 +125,43 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
             are the same.
 
     Returns:
-        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
-        `reliability` (`pls_keras.experiments.scoring`) on the test images, and the `way` in which it was
-        trained, where the run says "auto". The scores are also the mean of `grad_norm` over the epochs; the
-        `generalization_error` of the tested weights, and their `epoch`; and the `images_per_second` of
-        training. With `keep_best`, the curves hold validation scores and nothing of the test images; else
+        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores`,
+        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test images, and the `way` in
+        which it was trained, where the run says "auto". The scores are also the mean of `grad_norm` over
+        the epochs; the `generalization_error` of the tested weights, and their `epoch`; and the
+        `images_per_second` of training. With `keep_best`, the curves hold validation scores and nothing of the test images; else
         they hold `generalization_error` and test scores of each epoch.
     """
     images = load_images(run) if images is None else images
     resident = accelerator() is not None if resident is None else resident
-    model, images = build_image_model(run, images, resident=resident)
+    theta = run.theta(images)
+    if theta is None:
+        theta = _confusion_of_twin(run, images, folder and os.path.join(folder, "twin"), resident)
+    model, images, checkpoint = _train(run, images, theta, callbacks, folder, resident)
+    curves = checkpoint.curves
+    tested = images.y_test, predict(model, Batches(images.x_test, None, EVAL_BATCH))
+    trained = evaluate(model, Batches(*cut(images.x_train, images.y_train, run.eval_images), EVAL_BATCH))
+    seconds = curves["seconds"].iloc[1:].median() if len(curves) > 1 else curves["seconds"].iloc[0]
+    scores = score(*tested, images)
+    scores |= {
+        "grad_norm": float(curves["grad_norm"].mean()),
+        "generalization_error": abs(trained["accuracy"] - scores["accuracy"]),
+        "epoch": checkpoint.best_epoch,
+        "images_per_second": len(images.y_train) / float(seconds),
+    }
+    checkpoint.delete()
+    way = fastest_way(run.precision, run.jit_compile)
+    return curves, {
+        "scores": scores,
+        "reliability": reliability(*tested),
+        "guesses": guesses(tested[1]),
+        "way": {"precision": way.precision, "jit_compile": way.jit_compile},
+    }
+
+
+def _train(run, images, theta, callbacks, folder, resident):
+    """The model of a run with the weights to be tested, the images as it takes them, its checkpoint."""
+    model, images = build_image_model(run, images, theta=theta, resident=resident)
     train = cut(images.x_train, images.y_train, run.eval_images)
     checkpoint = EpochCheckpoint(folder, model, monitor="val_nll" if run.keep_best else None)
     batches = Batches(images.x_train, images.y_train, run.batch_size, seed=run.seed, epoch=checkpoint.epoch)
@@ -143,7 +174,9 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         measures.append(GeneralizationError(train))
     if run.gradient_parts:
         probe = cut(images.x_train, images.y_train, PROBE_IMAGES)
-        measures.append(GradientSplit(*probe, run.theta(images), run.method_smoothing_ratio))
+        measures.append(GradientSplit(*probe, theta, run.method_smoothing_ratio))
+    if run.method == "Online":
+        measures.append(OnlineTheta(include_true=False))  # the true class keeps 1 - ε, as in CLS
     timer = _TrainingTime()
     fit(
         model,
@@ -153,22 +186,16 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         validation_data=Batches(*cut(*held_out, run.eval_images), EVAL_BATCH),
         callbacks=[timer, *measures, checkpoint, *callbacks],
     )
-    curves = checkpoint.curves
-    epoch = checkpoint.restore_best()
-    tested = images.y_test, predict(model, Batches(images.x_test, None, EVAL_BATCH))
-    trained = evaluate(model, Batches(*train, EVAL_BATCH))
-    seconds = curves["seconds"].iloc[1:].median() if len(curves) > 1 else curves["seconds"].iloc[0]
-    scores = score(*tested)
-    scores |= {
-        "grad_norm": float(curves["grad_norm"].mean()),
-        "generalization_error": abs(trained["accuracy"] - scores["accuracy"]),
-        "epoch": epoch,
-        "images_per_second": len(images.y_train) / float(seconds),
-    }
-    checkpoint.delete()
-    way = fastest_way(run.precision, run.jit_compile)
-    used = {"precision": way.precision, "jit_compile": way.jit_compile}
-    return curves, {"scores": scores, "reliability": reliability(*tested), "way": used}
+    checkpoint.restore_best()
+    return model, images, checkpoint
+
+
+def _confusion_of_twin(run, images, folder, resident):
+    """Theta of what the same run with NoLS takes its validation images for."""
+    twin = dataclasses.replace(run, method="NoLS")
+    model, positions, _ = _train(twin, images, twin.theta(images), (), folder, resident)
+    p = predict(model, Batches(positions.x_val, None, EVAL_BATCH))
+    return confusion_theta(images.y_val, p, images.labels)
 
 
 class _TrainingTime(keras.callbacks.Callback):

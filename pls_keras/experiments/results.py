@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pls_keras.experiments.sweeps import CURVES, SCALES, TEXTS, candidate_names, sweep_runs
+from pls_keras.experiments.sweeps import CURVES, IMAGE_SCALES, SCALES, TEXTS, candidate_names, sweep_runs
 
 SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
 CURVE_COLUMNS = [
@@ -58,7 +58,7 @@ def merge_results(store, sweep, folder, vectors=None):
         folder: where the CSVs lie: `table1.csv` and `table1_reliability.csv`, `figure3.csv`, …
         vectors: word vectors of the runs on texts, as given to them.
     """
-    scales = [scale for scale in SCALES if scale != "lab" or sweep not in TEXTS]
+    scales = [scale for scale in SCALES if scale not in IMAGE_SCALES or sweep not in TEXTS]
     runs = [run for scale in scales for run in sweep_runs(sweep, scale, vectors)]
     curves = sweep in CURVES
     tables = {sweep: (store.histories if curves else store.results)(runs)}

@@ -5,7 +5,7 @@ import hashlib
 import json
 import pathlib
 
-from pls_keras.experiments.methods import check_method, method_theta
+from pls_keras.experiments.methods import check_method, method_theta, theta_digest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,10 @@ class Run:
         check_method(self.method)
 
     def record(self):
-        """The run as plain data: its kind and its fields; files by their names alone."""
+        """The run as plain data: its kind and its fields; files by their names, a theta by its hash."""
         fields = dataclasses.asdict(self)
+        if digest := theta_digest(self.method, self.dataset):
+            fields["theta"] = digest
         if "vectors" in fields:
             fields["vectors"] = pathlib.Path(self.vectors).stem if self.vectors else "random"
         return {"kind": type(self).__name__, **fields}
@@ -48,7 +50,7 @@ class Run:
         return 0.0 if self.method == "NoLS" else self.smoothing_ratio
 
     def theta(self, data):
-        """Theta of the method among the classes of `data`.
+        """Theta of the method among the classes of `data`, as `method_theta` gives it.
 
         Args:
             data: the run's `ImageDataset` or `TextDataset`.

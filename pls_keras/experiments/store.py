@@ -8,6 +8,7 @@ import shutil
 import tempfile
 
 import keras
+import numpy as np
 import pandas as pd
 
 from pls_keras.experiments.hardware import describe_hardware
@@ -18,8 +19,9 @@ PACKAGES = ("pls_keras", "keras", "tensorflow", "jax", "torch", "numpy", "scikit
 class RunStore:
     """A folder with a folder for each finished run, named by its key.
 
-    Each holds `history.csv`, a row an epoch, and `result.json`: the run's record, its scores, the
-    seconds it took, and the packages and hardware it ran on.
+    Each holds `history.csv`, a row an epoch; `guesses.npz`, the most probable classes of each test sample
+    and their probabilities; and `result.json`: the run's record, its scores, the seconds it took, and the
+    packages and hardware it ran on.
 
     Args:
         folder: path; made when the first run is written.
@@ -37,12 +39,17 @@ class RunStore:
         Args:
             run: a `Run`.
             history: `DataFrame` with a row an epoch.
-            result: dict of plain values with a dict `scores`, as `runner.execute` returns.
+            result: dict of plain values with a dict `scores`, and a dict of arrays `guesses`, as
+                `runner.execute` returns.
         """
+        result, arrays = dict(result), result.get("guesses")
+        result.pop("guesses", None)
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
         try:
             history.to_csv(draft / "history.csv", index=False)
+            if arrays is not None:
+                np.savez_compressed(draft / "guesses.npz", **arrays)
             text = json.dumps({"run": run.record(), **result}, indent=1)
             (draft / "result.json").write_text(text + "\n", encoding="utf-8")
             draft.chmod(0o755)
@@ -79,6 +86,19 @@ class RunStore:
         return self._tables(
             runs, lambda _, result: pd.DataFrame(result["reliability"]).rename_axis("bin").reset_index()
         )
+
+    def guesses(self, run):
+        """The most probable classes of each test sample of a run, in their order.
+
+        Returns:
+            Dict of `classes` (n, 5), integer, and their `probabilities` (n, 5), float16; None where the
+            run is not finished, or was stored without.
+        """
+        file = self.folder / run.key / "guesses.npz"
+        if not file.is_file():
+            return None
+        with np.load(file) as arrays:
+            return dict(arrays)
 
     def _tables(self, runs, read):
         """One table of all finished runs, each with its plain fields and hardware."""

@@ -1,5 +1,6 @@
 """One run on texts: a spec in, its curves and its result out."""
 
+import dataclasses
 import functools
 
 import keras
@@ -7,15 +8,15 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from pls_keras.callbacks import GradientNorm
+from pls_keras.callbacks import GradientNorm, OnlineTheta
 from pls_keras.data.feeding import fit, predict
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
-from pls_keras.experiments.scoring import reliability, score
+from pls_keras.experiments.scoring import guesses, reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
 from pls_keras.models import LSTM, BiLSTM
-from pls_keras.thetas import load_vectors
+from pls_keras.thetas import confusion_theta, load_vectors
 
 MODELS = {"LSTM": LSTM, "BiLSTM": BiLSTM}
 RANDOM_DIMENSION = 50
@@ -56,8 +57,8 @@ def class_weights(y, exponent):
     return dict(enumerate(weights / weights[y].mean()))
 
 
-def build_text_model(run, texts, embeddings, steps):
-    """The compiled model of a run, for token ids, to be trained for a number of steps."""
+def build_text_model(run, texts, embeddings, steps, theta):
+    """The compiled model of a run, for token ids, to be trained for a number of steps with a theta."""
     keras.utils.set_random_seed(run.seed)
     model = MODELS[run.model](
         texts.classes,
@@ -70,7 +71,7 @@ def build_text_model(run, texts, embeddings, steps):
     )
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(run.learning_rate, steps)),
-        loss=PreferentialSmoothingLoss(run.theta(texts), run.method_smoothing_ratio),
+        loss=PreferentialSmoothingLoss(theta, run.method_smoothing_ratio),
         metrics=[
             "accuracy",
             ExpectedCalibrationError(),
@@ -90,10 +91,10 @@ def train_on_texts(run, callbacks=()):
         callbacks: further Keras callbacks.
 
     Returns:
-        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores` and
-        `reliability` (`pls_keras.experiments.scoring`) on the test texts. The scores are also, with
-        `val_` before them, of the validation texts; `best_epoch`; `oov_rate`, the share of the training
-        texts' words without a vector of their own; `fraction`, how much of the whole corpus there is;
+        Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores`,
+        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test texts. The scores are
+        also, with `val_` before them, of the validation texts; `best_epoch`; `oov_rate`, the share of the
+        training texts' words without a vector of their own; `fraction`, how much of the whole corpus there is;
         and the numbers of texts.
     """
     texts = load_texts(run)
@@ -105,33 +106,48 @@ def train_on_texts(run, callbacks=()):
     def batches(rows, size=512, **shuffling):
         return LengthBatches(tokens[rows], texts.y[rows], size, **shuffling)
 
-    training = batches(train, run.batch_size, shuffle=True, seed=run.seed)
-    model = build_text_model(run, texts, embeddings, steps=len(training) * run.epochs)
-    best = keras.callbacks.EarlyStopping(
-        "val_nll", patience=run.epochs, mode="min", restore_best_weights=True
-    )
-    history = fit(
-        model,
-        training,
-        epochs=run.epochs,
-        class_weight=class_weights(texts.y[train], run.class_weight),
-        validation_data=batches(validation),
-        callbacks=[GradientNorm(), best, *callbacks],
-    )
+    def trained(run, theta):
+        training = batches(train, run.batch_size, shuffle=True, seed=run.seed)
+        model = build_text_model(run, texts, embeddings, len(training) * run.epochs, theta)
+        best = keras.callbacks.EarlyStopping(
+            "val_nll", patience=run.epochs, mode="min", restore_best_weights=True
+        )
+        # Under Online the true class keeps 1 - ε, as in CLS.
+        learning = [OnlineTheta(include_true=False)] if run.method == "Online" else []
+        history = fit(
+            model,
+            training,
+            epochs=run.epochs,
+            class_weight=class_weights(texts.y[train], run.class_weight),
+            validation_data=batches(validation),
+            callbacks=[GradientNorm(), *learning, best, *callbacks],
+        )
+        return model, history, best
+
+    theta = run.theta(texts)
+    if theta is None:  # of what the same run with NoLS takes its validation texts for
+        twin = dataclasses.replace(run, method="NoLS")
+        model, *_ = trained(twin, twin.theta(texts))
+        theta = confusion_theta(*predict_texts(model, batches(validation)), texts.labels)
+    model, history, best = trained(run, theta)
     curves = pd.DataFrame(history.history)
     curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
     words = tokens[train][tokens[train] > 0]
     tested, validated = predict_texts(model, batches(test)), predict_texts(model, batches(validation))
     scores = {
-        **score(*tested),
-        **{f"val_{name}": value for name, value in score(*validated).items()},
+        **score(*tested, texts),
+        **{f"val_{name}": value for name, value in score(*validated, texts).items()},
         "best_epoch": best.best_epoch + 1,
         "oov_rate": float(1 - found[words].mean()),
         "fraction": texts.fraction,
         "train_texts": len(train),
         "test_texts": len(test),
     }
-    return curves, {"scores": scores, "reliability": reliability(*tested)}
+    return curves, {
+        "scores": scores,
+        "reliability": reliability(*tested),
+        "guesses": guesses(tested[1]),
+    }
 
 
 def predict_texts(model, batches):
