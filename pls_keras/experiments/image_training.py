@@ -15,6 +15,7 @@ from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.hardware import accelerator, fastest_way
+from pls_keras.experiments.methods import LEARNED
 from pls_keras.experiments.precision import dtype_policy
 from pls_keras.experiments.scoring import guesses, reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
@@ -126,11 +127,12 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
 
     Returns:
         Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores`,
-        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test images, and the `way` in
-        which it was trained, where the run says "auto". The scores are also the mean of `grad_norm` over
-        the epochs; the `generalization_error` of the tested weights, and their `epoch`; and the
-        `images_per_second` of training. With `keep_best`, the curves hold validation scores and nothing of the test images; else
-        they hold `generalization_error` and test scores of each epoch.
+        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test images, the `theta` that
+        was learned, if any, and the `way` in which it was trained, where the run says "auto". The scores
+        are also the mean of `grad_norm` over the epochs; the `generalization_error` of the tested weights,
+        and their `epoch`; and the `images_per_second` of training. With `keep_best`, the curves hold
+        validation scores and nothing of the test images; else they hold `generalization_error` and test
+        scores of each epoch.
     """
     images = load_images(run) if images is None else images
     resident = accelerator() is not None if resident is None else resident
@@ -155,6 +157,7 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         "scores": scores,
         "reliability": reliability(*tested),
         "guesses": guesses(tested[1]),
+        "theta": model.loss.theta if run.method in LEARNED else None,
         "way": {"precision": way.precision, "jit_compile": way.jit_compile},
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 from pls_keras.thetas import Theta, cooccurrence_theta, uniform_theta
 
 METHODS = ("NoLS", "ULS", "CLS", "SEMLS")
+LEARNED = ("confusion", "Online")
 NAME = re.compile(
     r"(?P<family>NoLS|ULS|ULS-others|CLS|COOC|SEMLS|hierarchy|confusion|Online)"
     r"((?<=SEMLS)\^(?P<power>[\d.]+)|(?<=SEMLS)@(?P<nearest>\d+))?"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pls_keras.experiments.hardware import describe_hardware
+from pls_keras.thetas import Theta
 
 PACKAGES = ("pls_keras", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn")
 
@@ -20,8 +21,8 @@ class RunStore:
     """A folder with a folder for each finished run, named by its key.
 
     Each holds `history.csv`, a row an epoch; `guesses.npz`, the most probable classes of each test sample
-    and their probabilities; and `result.json`: the run's record, its scores, the seconds it took, and the
-    packages and hardware it ran on.
+    and their probabilities; `theta.json`, where theta was learned; and `result.json`: the run's record, its
+    scores, the seconds it took, and the packages and hardware it ran on.
 
     Args:
         folder: path; made when the first run is written.
@@ -39,18 +40,20 @@ class RunStore:
         Args:
             run: a `Run`.
             history: `DataFrame` with a row an epoch.
-            result: dict of plain values with a dict `scores`, and a dict of arrays `guesses`, as
-                `runner.execute` returns.
+            result: dict of plain values with a dict `scores`, and perhaps a dict of arrays `guesses` and
+                a `theta`, as `runner.execute` returns.
         """
-        result, arrays = dict(result), result.get("guesses")
-        result.pop("guesses", None)
+        files = {"guesses", "theta"}
+        plain = {name: value for name, value in result.items() if name not in files}
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
         try:
             history.to_csv(draft / "history.csv", index=False)
-            if arrays is not None:
-                np.savez_compressed(draft / "guesses.npz", **arrays)
-            text = json.dumps({"run": run.record(), **result}, indent=1)
+            if result.get("guesses"):
+                np.savez_compressed(draft / "guesses.npz", **result["guesses"])
+            if result.get("theta"):
+                result["theta"].save(draft / "theta.json")
+            text = json.dumps({"run": run.record(), **plain}, indent=1)
             (draft / "result.json").write_text(text + "\n", encoding="utf-8")
             draft.chmod(0o755)
             draft.rename(self.folder / run.key)
@@ -99,6 +102,11 @@ class RunStore:
             return None
         with np.load(file) as arrays:
             return dict(arrays)
+
+    def theta(self, run):
+        """The theta that a run learned; None where it learned none."""
+        file = self.folder / run.key / "theta.json"
+        return Theta.load(file) if file.is_file() else None
 
     def _tables(self, runs, read):
         """One table of all finished runs, each with its plain fields and hardware."""

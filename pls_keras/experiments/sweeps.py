@@ -143,7 +143,8 @@ REGULARIZED = {"weight_decay": 5e-4, "augment": True, "keep_best": True}
 # All training images on a narrow network: hours on two cores, minutes on an accelerator.
 REDUCED = {"width": 16, "precision": "auto"}
 # For any two cores in an hour: a narrower network, few images and epochs, smaller batches that make up for
-# some of the steps. At rates 0.1 and 0.01 these are enough to learn 97 to 100 % of the images of CIFAR-100 by heart.
+# some of the steps. At rates 0.1 and 0.01 these are enough to learn 97 to 100 % of the images of CIFAR-100
+# by heart.
 LAB = {
     "width": 8,
     "train_images": 2_000,

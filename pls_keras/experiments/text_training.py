@@ -12,6 +12,7 @@ from pls_keras.callbacks import GradientNorm, OnlineTheta
 from pls_keras.data.feeding import fit, predict
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
+from pls_keras.experiments.methods import LEARNED
 from pls_keras.experiments.scoring import guesses, reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.metrics import ExpectedCalibrationError
@@ -92,10 +93,10 @@ def train_on_texts(run, callbacks=()):
 
     Returns:
         Pair of the curves, a `DataFrame` with a row an epoch, and the result, a dict of `scores`,
-        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test texts. The scores are
-        also, with `val_` before them, of the validation texts; `best_epoch`; `oov_rate`, the share of the
-        training texts' words without a vector of their own; `fraction`, how much of the whole corpus there is;
-        and the numbers of texts.
+        `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test texts, and the `theta`
+        that was learned, if any. The scores are also, with `val_` before them, of the validation texts;
+        `best_epoch`; `oov_rate`, the share of the training texts' words without a vector of their own;
+        `fraction`, how much of the whole corpus there is; and the numbers of texts.
     """
     texts = load_texts(run)
     train, validation, test = split_texts(run, texts)
@@ -147,6 +148,7 @@ def train_on_texts(run, callbacks=()):
         "scores": scores,
         "reliability": reliability(*tested),
         "guesses": guesses(tested[1]),
+        "theta": model.loss.theta if run.method in LEARNED else None,
     }
 
 
