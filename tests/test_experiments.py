@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pls_keras import Theta, uniform_theta
+from pls_keras import Theta, cluster_theta, uniform_theta
 from pls_keras.data import load_digits
 from pls_keras.data.labels import CBET_LABELS
+from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.runner import execute, run_sweep
+from pls_keras.experiments.scoring import guesses
 from pls_keras.experiments.specs import ImageRun, TextRun
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import (
@@ -153,6 +155,41 @@ def test_a_stored_run_reads_back(tmp_path):
     histories = store.histories(runs)
     assert histories["epoch"].tolist() == [1, 2, 1, 2]
     assert histories["seed"].tolist() == [0, 0, 1, 1]
+    assert store.theta(runs[0]) is None
+
+
+def test_guesses_and_a_learned_theta_read_back(tmp_path):
+    store, run = RunStore(tmp_path), small_run("Online")
+    theta = cluster_theta({"a": 0, "b": 0, "c": 1, "d": 1})
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(7), 20)
+    result = {"scores": {"accuracy": 0.5}, "guesses": guesses(probabilities), "theta": theta}
+    where = {"seconds": 1, "hardware": "h", "backend": "b"}
+    store.write(run, pd.DataFrame({"epoch": [1]}), {**result, **where})
+    learned = store.theta(run)
+    np.testing.assert_array_equal(learned, theta)
+    assert learned.labels == theta.labels
+    stored = store.guesses(run)
+    assert set(stored) == set(result["guesses"])
+    for name, values in stored.items():
+        np.testing.assert_array_equal(values, result["guesses"][name])
+    assert store.results([run])["metric"].tolist() == ["accuracy"]
+
+
+def test_runs_that_a_sweep_no_longer_has_go_when_what_replaces_them_comes(tmp_path):
+    store, folder = RunStore(tmp_path / "store"), tmp_path / "results"
+    runs = table2("smoke")
+    for run in runs:
+        write(store, run)
+    merge_results(store, "table2", folder)
+    csv = folder / "table2.csv"
+    table = pd.read_csv(csv, dtype={"classes": str})
+    earlier = table.assign(key="0" + table["key"].str[1:], value=0.25)
+    paper = earlier.assign(key="1" + earlier["key"].str[1:], scale="paper")
+    pd.concat([earlier, paper]).to_csv(csv, index=False)
+    merge_results(store, "table2", folder)
+    kept = pd.read_csv(csv)
+    assert set(kept.loc[kept["scale"] == "smoke", "key"]) == {run.key for run in runs}
+    assert set(kept.loc[kept["scale"] == "paper", "key"]) == set(paper["key"])
 
 
 def test_a_run_that_is_stored_stays_as_it_is(tmp_path):

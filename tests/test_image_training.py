@@ -74,11 +74,11 @@ def test_a_run_of_confusion_learns_theta_from_validation_images_alone():
     train_on_images(run, images, callbacks=[Theta()])
     blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test), y_test=images.y_test * 0)
     train_on_images(run, blind, callbacks=[Theta()])
-    mistaken = dataclasses.replace(images, x_val=images.x_val[::-1])
+    mistaken = dataclasses.replace(images, y_val=images.y_val * 0)
     train_on_images(run, mistaken, callbacks=[Theta()])
     thetas = np.array(seen)
     np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-4)
-    assert np.abs(thetas[0] - thetas[2]).max() > 0.001
+    assert np.abs(thetas[0] - thetas[2]).max() > 0.01
     assert seen[0].provenance["samples"] == len(images.y_val)
 
 

@@ -159,7 +159,8 @@ def test_a_report_says_what_it_stands_on():
     assert re.search(r"\| cbet \| SEMLS \| 5 \| 6[23]\.\d\d ± 7\.\d\d \| 57.02 ± 3.23 \|", text)
     assert re.search(r"cbet: macro F1 differs from NoLS beyond noise for SEMLS \+(2\.9|3)", text)
     assert "54% of the whole file" in text
-    assert "thankfulness by gratitude" in text
+    assert "- SEMLS on cbet: an earlier theta" in text
+    assert "earlier theta" not in format_report(results_of("cbet").assign(theta="1a2b"), REPORTS["table2"])
     assert "15 runs, 0.1 hours" in text
     without = format_report(results_of("goemotions"), REPORTS["goemotions"])
     assert "the paper's" not in without.split("\n\n")[1]

@@ -11,6 +11,7 @@ CURVE_COLUMNS = [
     "model",
     "width",
     "method",
+    "theta",
     "smoothing_ratio",
     "learning_rate",
     "seed",
@@ -71,10 +72,22 @@ def merge_results(store, sweep, folder, vectors=None):
             table["method"] = table["key"].map(candidate_names(vectors))
         row = ["key", "epoch"] if curves else ["key", "bin"] if name != sweep else ["key", "metric"]
         columns = CURVE_COLUMNS if curves else BIN_COLUMNS if name != sweep else list(table)
-        parts = [read_results(folder, name, runs), table[columns]]
-        merged = pd.concat(parts, ignore_index=True).drop_duplicates(row, keep="last")
+        kept, table = read_results(folder, name, runs), table.reindex(columns=columns)
+        if kept is not None:
+            kept = kept[~_replaced(kept, table, runs)]
+        merged = pd.concat([kept, table], ignore_index=True).drop_duplicates(row, keep="last")
         folder.mkdir(parents=True, exist_ok=True)
         merged.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+
+
+def _replaced(kept, table, runs):
+    """Which rows are of runs that a sweep no longer has, since their theta was built anew, say.
+
+    They stay as long as nothing of the same scale, data, model and method has come.
+    """
+    fields = ["scale", "dataset", "model", "method"]
+    come = pd.MultiIndex.from_frame(kept[fields]).isin(pd.MultiIndex.from_frame(table[fields]))
+    return come & ~kept["key"].isin([run.key for run in runs])
 
 
 def read_results(folder, name, runs):

@@ -49,9 +49,9 @@ class RunStore:
         draft = pathlib.Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
         try:
             history.to_csv(draft / "history.csv", index=False)
-            if result.get("guesses"):
+            if result.get("guesses") is not None:
                 np.savez_compressed(draft / "guesses.npz", **result["guesses"])
-            if result.get("theta"):
+            if result.get("theta") is not None:
                 result["theta"].save(draft / "theta.json")
             text = json.dumps({"run": run.record(), **plain}, indent=1)
             (draft / "result.json").write_text(text + "\n", encoding="utf-8")

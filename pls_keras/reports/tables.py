@@ -9,7 +9,6 @@ import pandas as pd
 from pls_keras.reports import paper
 from pls_keras.reports.comparison import BASELINE, cell, compare_methods, describe_difference
 from pls_keras.reports.observations import check_observations, format_checks
-from pls_keras.thetas import Theta
 
 # Metric: title, factor and decimals in a table.
 COLUMNS = {
@@ -231,11 +230,9 @@ def results_of_curves(curves):
     last["grad_norm"] = last["key"].map(curves.groupby("key")["grad_norm"].mean())
     last["seconds"] = last["key"].map(curves.groupby("key")["seconds"].sum())
     scores = ["generalization_error", "grad_norm", "train_accuracy", "test_accuracy"]
-    fields = [
-        name for name in ("key", "dataset", "learning_rate", "method", "seed", *FACTS) if name in last
-    ]
     last["epochs"] = last["epoch"]
-    fields = list(dict.fromkeys([*fields, "epochs", "seconds"]))
+    names = ("key", "dataset", "learning_rate", "method", "theta", "seed", *FACTS, "seconds")
+    fields = [name for name in dict.fromkeys(names) if name in last]
     return last.melt(fields, scores, var_name="metric")
 
 
@@ -322,7 +319,7 @@ def _markdown(table):
 
 
 def _notes(results):
-    """What the runs stand on: data that is not whole, words replaced, settings, hardware, time."""
+    """What the runs stand on: data that is not whole, earlier thetas, settings, hardware, time."""
     runs = results.drop_duplicates("key")
     notes = []
     fractions = results[results["metric"] == "fraction"].groupby("dataset")["value"].first()
@@ -332,12 +329,13 @@ def _notes(results):
                 f"{dataset} here is {fraction:.0%} of the whole file: its rows are not the paper's data, "
                 "and must not be compared as if they were."
             )
-    for dataset in runs.loc[runs["method"].str.startswith("SEMLS"), "dataset"].unique():
-        name = f"{dataset}-semls"
-        replaced = Theta.load(name).provenance["replace"] if name in Theta.shipped() else None
-        if replaced:
-            words = ", ".join(f"{word} by {other}" for word, other in replaced.items())
-            notes.append(f"SEMLS on {dataset}: word vectors of {words}.")
+    # Since the thetas were built from whole vectors, a run says which one it had.
+    unsaid = runs["theta"].isna() if "theta" in runs else True
+    for dataset in runs.loc[runs["method"].str.startswith("SEMLS") & unsaid, "dataset"].unique():
+        notes.append(
+            f"SEMLS on {dataset}: an earlier theta than the package's, from 50-dimensional word vectors "
+            "that lacked some labels."
+        )
     facts = [
         words.format(", ".join(dict.fromkeys(map(_plain, runs[name]))))
         for name, words in FACTS.items()
