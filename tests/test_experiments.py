@@ -82,7 +82,7 @@ def test_sweeps_hold_each_run_of_the_paper_once():
     classes = {run.classes for run in runs}
     assert sorted(map(len, classes)) == [3, 3, 3, 5, 5, 5, 7, 7, 7]
     assert all(set(names) <= set(CBET_LABELS) for names in classes)
-    assert len({run.key for run in goemotions()}) == 6 * 5
+    assert len({run.key for run in goemotions()}) == 9 * 5
     assert len({run.key for run in SWEEPS["table1"]()}) == 14 * 5
     for figure in ("figure3", "figure4", "figure5"):
         runs = SWEEPS[figure]()

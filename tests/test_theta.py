@@ -440,7 +440,7 @@ def test_semantic_theta_of_many_classes_is_kept_in_parts():
 
 def test_provenance_says_how_a_semantic_theta_was_built():
     vectors = {"cat": [0.0, 1.0], "lawn": [2.0, 3.0]}
-    theta = semantic_theta(["cat", "mower"], vectors, power=np.float32(2))
+    theta = semantic_theta(["cat", "mower"], vectors, power=np.float32(2), replace={"mower": "lawn"})
     assert theta.provenance == {
         "builder": "semantic_theta",
         "power": 2.0,
