@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from pls_keras import Theta, cluster_theta, uniform_theta
 from pls_keras.data import load_digits
 from pls_keras.data.labels import CBET_LABELS
-from pls_keras.experiments.results import merge_results
+from pls_keras.experiments.results import merge_results, read_guesses
 from pls_keras.experiments.runner import execute, run_sweep
 from pls_keras.experiments.scoring import guesses
 from pls_keras.experiments.specs import ImageRun, TextRun
@@ -30,6 +31,8 @@ from pls_keras.experiments.sweeps import (
     table2,
     table3,
 )
+
+RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
 
 
 def small_run(method="SEMLS", **fields):
@@ -194,6 +197,46 @@ def test_runs_that_a_sweep_no_longer_has_go_when_what_replaces_them_comes(tmp_pa
     kept = pd.read_csv(csv)
     assert set(kept.loc[kept["scale"] == "smoke", "key"]) == {run.key for run in runs}
     assert set(kept.loc[kept["scale"] == "paper", "key"]) == set(paper["key"])
+
+
+def test_guesses_are_kept_with_the_results_and_come_together(tmp_path):
+    folder, rng = tmp_path / "results", np.random.default_rng(0)
+    runs = [run for run in SWEEPS["table1"]("reduced") if run.dataset == "cifar10"][:3]
+    made = {run.key: guesses(rng.dirichlet(np.ones(10), size=40)) for run in runs}
+    where = {"seconds": 1, "hardware": "h", "backend": "b", "reliability": {"samples": [1]}}
+    for i, part in enumerate((runs[:2], runs[2:])):
+        store = RunStore(tmp_path / str(i))
+        for run in part:
+            result = {"scores": {"accuracy": 0.5}, "guesses": made[run.key], **where}
+            store.write(run, pd.DataFrame({"epoch": [1]}), result)
+        merge_results(store, "table1", folder)
+    kept = read_guesses(folder, "reduced")
+    assert list(kept) == [run.key for run in runs]
+    for key, (classes, p) in kept.items():
+        np.testing.assert_array_equal(classes, made[key]["classes"])
+        np.testing.assert_allclose(p, made[key]["probabilities"], atol=0.5 / 255 + 1e-3)
+    assert read_guesses(folder, "paper") == {}
+
+
+@pytest.mark.realdata
+def test_the_kept_guesses_have_the_kept_scores(data_root):
+    table = pd.read_csv(RESULTS / "table1.csv", dtype={"classes": str}).query("scale == 'reduced'")
+    scores = table.pivot(index="key", columns="metric", values="value")
+    kept = read_guesses(RESULTS, "reduced")
+    assert set(kept) == set(scores.index)
+    theta = Theta.load("cifar100-cls")
+    groups = np.unique(
+        [theta.provenance["clusters"][label] for label in theta.labels], return_inverse=True
+    )[1]
+    for dataset, runs in table.groupby("dataset"):
+        y = np.load(data_root / dataset / "test-labels.npz")["label"]
+        for key in runs["key"].unique():
+            classes, _ = kept[key]
+            assert (classes[:, 0] == y).mean() == pytest.approx(scores.loc[key, "accuracy"], abs=1e-5)
+            if dataset == "cifar100":
+                inside = groups[classes] == groups[y][:, None]
+                assert inside[:, 0].mean() == pytest.approx(scores.loc[key, "cluster_accuracy"], abs=1e-5)
+                assert inside[:, 1:].mean() == pytest.approx(scores.loc[key, "cluster_share"], abs=1e-5)
 
 
 def test_a_run_that_is_stored_stays_as_it_is(tmp_path):

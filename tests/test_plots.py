@@ -14,6 +14,7 @@ from pls_keras.reports.plots import (
     plot_curves,
     plot_differences,
     plot_learning_rates,
+    plot_progress,
     plot_reliability,
     plot_theta,
 )
@@ -110,6 +111,30 @@ def test_curves_are_the_mean_over_seeds_in_the_colour_of_the_method():
     assert ax.get_legend().get_title().get_text() == "mean ± std. dev., 2 seeds"
 
 
+def test_a_triangle_marks_where_all_seeds_know_their_images():
+    rows = itertools.product(("NoLS", "ULS"), (0, 1), range(1, 7))
+    curves = pd.DataFrame(rows, columns=["method", "seed", "epoch"]).assign(
+        grad_norm=lambda t: 10.0 - t["epoch"]
+    )
+    known = {("NoLS", 0): 3, ("NoLS", 1): 5, ("ULS", 0): 2, ("ULS", 1): 9}
+    start = [known[pair] for pair in zip(curves["method"], curves["seed"], strict=True)]
+    curves["train_accuracy"] = np.where(curves["epoch"] >= start, 0.995, 0.5)
+    marks = [line for line in plot_curves(curves, "grad_norm").lines if line.get_marker() == "v"]
+    assert [mark.get_xydata().tolist() for mark in marks] == [[[4.0, 6.0]]]
+    assert marks[0].get_color() == METHOD_COLOURS["NoLS"]
+
+
+def test_progress_goes_from_a_large_loss_to_a_small_one_with_a_line_a_seed():
+    rows = itertools.product(("NoLS", "ULS"), (0, 1, 2), (1, 2, 3))
+    curves = pd.DataFrame(rows, columns=["method", "seed", "epoch"])
+    curves = curves.assign(nll=4.0 / curves["epoch"], grad_norm=curves["epoch"] + curves["seed"])
+    ax = plot_progress(curves.sample(frac=1, random_state=0), "grad_norm")
+    assert len(ax.lines) == 6
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [4, 2, 4 / 3])
+    assert ax.xaxis_inverted()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["NoLS", "ULS"]
+
+
 def test_one_seed_has_no_band():
     curves = pd.DataFrame({"method": "NoLS", "seed": 1, "epoch": [1, 2], "test_loss": [0.5, 0.25]})
     ax = plot_curves(curves, "test_loss")
@@ -119,9 +144,10 @@ def test_one_seed_has_no_band():
 
 
 def test_methods_have_four_colours_that_grey_tells_apart():
-    assert list(METHOD_COLOURS) == ["NoLS", "ULS", "CLS", "SEMLS"]
+    assert list(METHOD_COLOURS)[:4] == ["NoLS", "ULS", "CLS", "SEMLS"]
+    assert len(set(METHOD_COLOURS.values())) == len(METHOD_COLOURS)
     weights = np.array([0.2126, 0.7152, 0.0722])
-    rgb = np.array([matplotlib.colors.to_rgb(colour) for colour in METHOD_COLOURS.values()])
+    rgb = np.array([matplotlib.colors.to_rgb(colour) for colour in list(METHOD_COLOURS.values())[:4]])
     brightness = np.sort(rgb @ weights)
     assert np.diff(brightness).min() > 0.05
 

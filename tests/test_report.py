@@ -1,5 +1,6 @@
 """Tables of results."""
 
+import itertools
 import re
 
 import numpy as np
@@ -9,8 +10,10 @@ import scipy.stats
 
 from pls_keras.reports import paper
 from pls_keras.reports.comparison import (
+    adjust_by_holm,
     compare_methods,
     describe_difference,
+    detectable_errors,
     format_comparison,
     significance,
 )
@@ -20,6 +23,7 @@ from pls_keras.reports.tables import (
     format_report,
     load_results,
     results_of_curves,
+    whole_seeds,
 )
 
 METHODS = ("NoLS", "ULS", "SEMLS")
@@ -131,6 +135,76 @@ def test_the_sentence_corrects_for_several_comparisons_as_holm_does(p, left):
     assert f"for there being 3 leaves {left}." in describe_difference(compared, "accuracy")
 
 
+@pytest.mark.parametrize("n", [3, 5, 15])
+def test_a_test_finds_the_detectable_difference_in_four_of_five_experiments(n):
+    rng = np.random.default_rng(n)
+    differences = rng.normal(detectable_errors(n) / np.sqrt(n), 1, size=(40_000, n))
+    found = scipy.stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_what_a_comparison_could_detect_is_in_the_metrics_unit():
+    compared = compare_methods(scores_of({"NoLS": [0.1, 0.2, 0.4], "ULS": [0.2, 0.3, 0.6]}), "accuracy")
+    error = np.std([0.1, 0.1, 0.2], ddof=1) / np.sqrt(3)
+    assert compared.loc["ULS", "detectable"] == pytest.approx(error * detectable_errors(3))
+
+
+def test_holms_correction_keeps_the_order_and_leaves_out_what_was_not_tested():
+    p = pd.Series({"CLS": 0.02, "NoLS": np.nan, "ULS": 0.9, "SEMLS": 0.025})
+    adjusted = adjust_by_holm(p)
+    assert list(adjusted.index) == list(p.index)
+    assert adjusted.dropna().to_dict() == pytest.approx({"CLS": 0.06, "ULS": 0.9, "SEMLS": 0.06})
+
+
+def test_pairs_are_of_one_kind_of_machine():
+    results = results_of("tec", ULS=0.02)
+    results.loc[(results["fold"] == 4) & (results["method"] == "ULS"), "hardware"] = "another"
+    table = compare_with_paper(results, REPORTS["table2"])
+    assert set(table["n"]) == {4}
+    assert "- Not counted: 3 runs" in format_report(results, REPORTS["table2"])
+    whole = results.assign(hardware=results["fold"].map(lambda fold: "another" if fold > 2 else "one"))
+    assert set(compare_with_paper(whole, REPORTS["table2"])["n"]) == {5}
+    assert "Not counted" not in format_report(whole, REPORTS["table2"])
+
+
+def test_mistakes_are_compared_metric_by_metric_where_they_were_scored():
+    results = (
+        results_of("goemotions", ULS=0.0).query("metric == 'macro_f1'").drop(columns=["metric", "value"])
+    )
+    gains = {
+        "cluster_accuracy": 0.02,
+        "mistakes_in_cluster": 0.0,
+        "cluster_share": 0.0,
+        "mistake_severity": 0.0,
+    }
+    rng = np.random.default_rng(1)
+    parts = [results_of("goemotions")]
+    for metric, gain in gains.items():
+        value = 0.7 + gain * (results["method"] == "SEMLS") + 0.001 * rng.normal(size=len(results))
+        parts.append(results.assign(metric=metric, value=value))
+    text = format_report(pd.concat(parts), REPORTS["goemotions"])
+    rows = [line for line in text.splitlines() if line.startswith("| goemotions | SEMLS |")]
+    assert re.search(r"\| 7[12]\.\d\d ± 0\.\d\d \* \|", rows[1])
+    assert rows[1].count("*") == 1
+    assert re.search(r"cluster accuracy differs from NoLS beyond noise for SEMLS \+[12]", text)
+    assert re.search(r"finds a difference of \S+ in macro F1, \S+ in cluster accuracy", text)
+    short = format_report(pd.concat(parts), REPORTS["goemotions"], details=False)
+    assert "cluster accuracy differs" not in short
+    assert rows[1] in short
+    assert "Which mistakes" not in format_report(results_of("goemotions"), REPORTS["goemotions"])
+
+
+def test_only_whole_seeds_of_curves_are_compared():
+    cells = itertools.product(METHODS, (0.1, 0.01), range(3), (1, 2))
+    curves = pd.DataFrame(cells, columns=["method", "learning_rate", "seed", "epoch"])
+    curves["hardware"] = "one"
+    assert len(whole_seeds(curves)) == len(curves)
+    late = (curves["seed"] == 2) & (curves["learning_rate"] == 0.01) & (curves["method"] == "ULS")
+    assert set(whole_seeds(curves[~late])["seed"]) == {0, 1}
+    curves.loc[late, "hardware"] = "another"
+    assert set(whole_seeds(curves)["seed"]) == {0, 1}
+
+
 def test_ours_stand_beside_the_papers_in_its_order():
     results = pd.concat([results_of("tec", ULS=0.02), results_of("isear")])
     table = compare_with_paper(results, REPORTS["table2"])
@@ -175,7 +249,7 @@ def test_the_papers_tables_have_every_cell():
 def test_beyond_the_paper_methods_are_also_tested_against_uls():
     results = results_of("goemotions", ULS=0.02, SEMLS=0.04)
     text = format_report(results, REPORTS["goemotions"])
-    against_nols, against_uls = (line for line in text.splitlines() if line.startswith("- goemotions:"))
+    against_nols, against_uls, _ = (line for line in text.splitlines() if line.startswith("- goemotions:"))
     assert re.search(r"from NoLS beyond noise for ULS \+\S+ \(p \S \S+\), SEMLS \+[34]", against_nols)
     assert re.search(r"from ULS beyond noise for NoLS -\S+ \(p \S \S+\), SEMLS \+[12]", against_uls)
 

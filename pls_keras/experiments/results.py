@@ -1,10 +1,13 @@
 """Finished runs of a store into the CSVs that reports read, and which runs these hold."""
 
+import numpy as np
 import pandas as pd
 
 from pls_keras.experiments.sweeps import CURVES, IMAGE_SCALES, SCALES, TEXTS, candidate_names, sweep_runs
 
 SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
+GUESSED = ("reduced", "paper")  # scales at which guesses are kept: all 10,000 test images of CIFAR
+GUESSES = "table1_{scale}_guesses.npz"
 CURVE_COLUMNS = [
     "key",
     "dataset",
@@ -31,6 +34,7 @@ CURVE_COLUMNS = [
     "test_accuracy",
     "generalization_error",
     "train_loss",
+    "nll",
     "test_loss",
     "grad_norm_label",
     "grad_norm_smoothing",
@@ -56,7 +60,8 @@ def merge_results(store, sweep, folder, vectors=None):
     Args:
         store: `RunStore`.
         sweep: a name of `SWEEPS`.
-        folder: where the CSVs lie: `table1.csv` and `table1_reliability.csv`, `figure3.csv`, …
+        folder: where the CSVs lie: `table1.csv` and `table1_reliability.csv`, `figure3.csv`, …; and
+            `table1_reduced_guesses.npz`, which `read_guesses` reads.
         vectors: word vectors of the runs on texts, as given to them.
     """
     scales = [scale for scale in SCALES if scale not in IMAGE_SCALES or sweep not in TEXTS]
@@ -78,6 +83,47 @@ def merge_results(store, sweep, folder, vectors=None):
         merged = pd.concat([kept, table], ignore_index=True).drop_duplicates(row, keep="last")
         folder.mkdir(parents=True, exist_ok=True)
         merged.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    if sweep == "table1":
+        _merge_guesses(store, [run for run in runs if run.scale in GUESSED], folder)
+
+
+def _merge_guesses(store, runs, folder):
+    """Keep the guesses of a store's runs: 70 kB each."""
+    for scale in GUESSED:
+        kept = read_guesses(folder, scale)
+        come = {run.key: store.guesses(run) for run in runs if run in store and run.scale == scale}
+        for key, guesses in come.items():
+            if guesses is not None:
+                kept[key] = guesses["classes"], guesses["probabilities"].astype("float32")
+        if kept:
+            classes, probabilities = zip(*kept.values(), strict=True)
+            # Rank by rank, which is a third smaller when compressed.
+            np.savez_compressed(
+                folder / GUESSES.format(scale=scale),
+                keys=np.array(list(kept)),
+                classes=np.stack(classes).transpose(0, 2, 1),
+                probabilities=np.round(255 * np.stack(probabilities)).astype("uint8").transpose(0, 2, 1),
+            )
+
+
+def read_guesses(folder, scale):
+    """The five most probable classes of each test image, as kept of Table 1's runs.
+
+    Args:
+        folder: of the kept results.
+        scale: "reduced" or "paper".
+
+    Returns:
+        Mapping from a run's key to its classes (10000, 5), integer, the most probable first, and their
+        probabilities (10000, 5), float32, to the next 255th. Empty where none are kept.
+    """
+    file = folder / GUESSES.format(scale=scale)
+    if not file.is_file():
+        return {}
+    with np.load(file) as arrays:
+        keys, classes, p = (arrays[name] for name in ("keys", "classes", "probabilities"))
+    p = p.transpose(0, 2, 1).astype("float32") / 255
+    return dict(zip(keys.tolist(), zip(classes.transpose(0, 2, 1), p, strict=True), strict=True))
 
 
 def _replaced(kept, table, runs):

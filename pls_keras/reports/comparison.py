@@ -1,10 +1,15 @@
 """Methods compared over the same seeds or folds: mean ± standard deviation, paired tests."""
 
+import functools
+
 import numpy as np
 import pandas as pd
+import scipy.optimize
 import scipy.stats
 
 BASELINE = "NoLS"
+SIGNIFICANCE = 0.05
+POWER = 0.8
 
 
 def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=0.0):
@@ -25,14 +30,15 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
     Returns:
         `DataFrame` indexed by method, in order of appearance: `mean`, `std` (of the sample), `n`,
         `difference` from the baseline over the same pairs, its `margin` (half of its 95 % confidence
-        interval) and `p`, two-sided, of the paired t-test; both are NaN for the baseline, and where
-        there are not two pairs.
+        interval), `p`, two-sided, of the paired t-test, and `detectable`, the difference that such a
+        test would find in four of five experiments; these are NaN for the baseline, and where there
+        are not two pairs.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
         ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
-        >>> compare_methods(scores, "accuracy").round(3).loc["ULS"].to_dict()
-        {'mean': 0.94, 'std': 0.01, 'n': 3.0, 'difference': 0.03, 'margin': 0.025, 'p': 0.035}
+        >>> compare_methods(scores, "accuracy").round(3).loc["ULS", "difference":].to_dict()
+        {'difference': 0.03, 'margin': 0.025, 'p': 0.035, 'detectable': 0.034}
     """
     by_pair = scores.pivot(index=pairs, columns="method", values=metric)
     if by_pair.isna().any(axis=None):
@@ -42,10 +48,11 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
         differences = by_pair[method] - by_pair[baseline]
         n = len(differences)
         # Pairs that all differ by the same amount leave no spread for a test.
-        margin = p = np.nan
+        margin = p = detectable = np.nan
         if method != baseline and np.ptp(differences) > 0:
             error = np.sqrt((1 / n + overlap) * differences.var())
-            margin = error * scipy.stats.t.isf(0.025, n - 1)
+            margin = error * scipy.stats.t.isf(SIGNIFICANCE / 2, n - 1)
+            detectable = error * detectable_errors(n)
             p = 2 * scipy.stats.t.sf(abs(differences.mean()) / error, n - 1)
         table[method] = {
             "mean": by_pair[method].mean(),
@@ -54,8 +61,40 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
             "difference": differences.mean(),
             "margin": margin,
             "p": p,
+            "detectable": detectable,
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+@functools.cache
+def detectable_errors(n):
+    """The difference that a paired t-test of `n` pairs finds with a power of 80 %, in standard errors.
+
+    By the noncentral t distribution, which takes into account that few pairs hardly know their spread.
+    """
+    critical = scipy.stats.t.isf(SIGNIFICANCE / 2, n - 1)
+    return scipy.optimize.brentq(
+        lambda nc: scipy.stats.nct.sf(critical, n - 1, nc) - POWER, 0, 10 * critical
+    )
+
+
+def adjust_by_holm(p):
+    """P-values of several comparisons, each corrected for there being so many.
+
+    Args:
+        p: `Series` of p-values; NaN where nothing was tested.
+
+    Returns:
+        `Series` in the same order: one is below 0.05 with a probability of 5 % at most if no method
+        differs (Holm 1979, "A simple sequentially rejective multiple test procedure").
+
+    Example:
+        >>> adjust_by_holm(pd.Series({"ULS": 0.01, "CLS": 0.2, "SEMLS": 0.02})).to_dict()
+        {'ULS': 0.03, 'CLS': 0.2, 'SEMLS': 0.04}
+    """
+    ascending = p.dropna().sort_values()
+    adjusted = (ascending * np.arange(len(ascending), 0, -1)).cummax().clip(upper=1)
+    return adjusted.reindex(p.index)
 
 
 def format_comparison(scores, columns, baseline=BASELINE):
@@ -74,7 +113,8 @@ def format_comparison(scores, columns, baseline=BASELINE):
     for metric, (title, factor, decimals) in columns.items():
         compared = compare_methods(scores, metric, baseline)
         table[title] = [
-            cell(factor * row["mean"], factor * row["std"], decimals) + ("*" if row["p"] < 0.05 else " ")
+            cell(factor * row["mean"], factor * row["std"], decimals)
+            + ("*" if row["p"] < SIGNIFICANCE else " ")
             for _, row in compared.iterrows()
         ]
     return table.to_string()
@@ -105,7 +145,7 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
     n = int(others["n"].iloc[0])
     if n < 2:
         return f"n = {n} {unit}: differences in {metric} say nothing about the methods."
-    differs = others[others["p"] < 0.05]
+    differs = others[others["p"] < SIGNIFICANCE]
     if differs.empty:
         return (
             f"Differences in {metric} from {baseline} are within noise "
@@ -120,8 +160,6 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
     )
     if len(others) == 1:
         return sentence
-    # Holm 1979, "A simple sequentially rejective multiple test procedure".
-    ascending = others["p"].sort_values()
-    adjusted = (ascending * np.arange(len(ascending), 0, -1)).cummax()
-    left = [method for method in others.index if adjusted[method] < 0.05]
+    adjusted = adjust_by_holm(others["p"])
+    left = [method for method in others.index if adjusted[method] < SIGNIFICANCE]
     return f"{sentence} Holm's correction for there being {len(others)} leaves {', '.join(left) or 'none'}."

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from pls_keras.reports.comparison import significance
+from pls_keras.reports.comparison import SIGNIFICANCE, significance
 from pls_keras.reports.paper import OBSERVATIONS
 
 HOLDS, REFUTED, NOISE = "holds", "does not hold", "within noise"
-SIGNIFICANCE = 0.05
 SLOWEST = 0.0001  # the learning rate at which the paper sees no learning
 SATURATED = 0.1  # growth over the last quarter of the epochs, as a fraction of what it has reached
 OVERLAPPING = 0.5  # fraction of the epochs at which the bands mean ± std. dev. overlap

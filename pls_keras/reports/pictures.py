@@ -1,11 +1,22 @@
 """The pictures of a report, written beside its results."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.reports.plots import plot_learning_rates, plot_reliability
+from pls_keras.reports.comparison import BASELINE
+from pls_keras.reports.plots import plot_differences, plot_learning_rates, plot_progress, plot_reliability
 from pls_keras.reports.style import RC
-from pls_keras.reports.tables import REPORTS, load_results, row_names
+from pls_keras.reports.tables import (
+    COLUMNS,
+    REPORTS,
+    compare_with_paper,
+    load_results,
+    mistakes_of,
+    row_names,
+    whole_seeds,
+)
 
 GRADIENT_PARTS = ["grad_norm_label", "grad_norm_smoothing", "grad_cosine"]
 
@@ -22,13 +33,18 @@ def draw_report(name, scale, folder, results):
     """
     report = REPORTS[name]
     if report.curve:
-        curves = load_results(name, scale, results)
+        curves = whole_seeds(load_results(name, scale, results))
         _save(plot_learning_rates(curves, report.curve), folder / f"{name}_{scale}.png")
+        if "nll" in curves and curves["nll"].notna().all():
+            axes = plot_learning_rates(curves, report.curve, plot=plot_progress)
+            _save(axes, folder / f"{name}_{scale}_progress.png")
         if report.curve == "grad_norm":
             _save(plot_learning_rates(curves, GRADIENT_PARTS), folder / f"{name}_{scale}_parts.png")
     if report.reliability:
         bins = load_results(f"{name}_reliability", scale, results)
         _draw_reliability(bins, report, folder / f"{name}_{scale}_reliability.png")
+    if report.mistakes:
+        _draw_mistakes(load_results(name, scale, results), report, folder / f"{name}_{scale}_mistakes.png")
 
 
 def draw_theta(theta, path):
@@ -43,6 +59,26 @@ def _draw_reliability(bins, report, path):
         _, axes = plt.subplots(1, len(cells), figsize=size, layout="constrained", squeeze=False)
     for ax, (row, part) in zip(axes[0], cells, strict=True):
         plot_reliability(part, ax=ax).set_title(row)
+    _save(axes, path)
+
+
+def _draw_mistakes(results, report, path):
+    """What each method changes, in accuracy and in where its mistakes and further guesses lie."""
+    if not (metrics := mistakes_of(results, report)):
+        return
+    metrics = (report.metric, *metrics)
+    tables = {metric: compare_with_paper(results, report, metric=metric) for metric in metrics}
+    rows = tables[report.metric].groupby("row", sort=False)["margin"].count()
+    size = (2.5 * (1 + len(metrics)), 1.5 + 0.3 * rows.sum() + 0.5 * len(rows))
+    grid = {"height_ratios": rows + 1, "sharey": "row", "squeeze": False, "layout": "constrained"}
+    with plt.rc_context(RC):
+        figure, axes = plt.subplots(len(rows), len(metrics), figsize=size, **grid)
+    for i, row in enumerate(rows.index):
+        for ax, (metric, table) in zip(axes[i], tables.items(), strict=True):
+            plot_differences(table[table["row"] == row], None, ax=ax).locator_params("x", nbins=4)
+            if not i:
+                ax.set_title(textwrap.fill(COLUMNS[metric][0], 22), fontsize=10)
+    figure.supxlabel(f"difference from {BASELINE}, 95 % confidence interval", fontsize=10)
     _save(axes, path)
 
 

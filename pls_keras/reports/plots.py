@@ -8,6 +8,7 @@ import numpy as np
 
 from pls_keras.reports.style import RC, line_styles, method_colour
 
+BY_HEART = 0.99  # training accuracy from which on the images are known by heart
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
 
 AXIS_LABELS = {
@@ -16,6 +17,7 @@ AXIS_LABELS = {
     "train_accuracy": "training accuracy (fraction)",
     "test_accuracy": "test accuracy (fraction)",
     "train_loss": "training loss (nats)",
+    "nll": "plain cross-entropy of the training batches (nats)",
     "test_loss": "test loss (nats)",
     "grad_norm_label": "norm of (1 - ε) ∇CE(onehot)",
     "grad_norm_smoothing": "norm of ε ∇CE(theta)",
@@ -108,7 +110,9 @@ def plot_curves(curves, column, ax=None):
     """Curves of one quantity over the epochs, by method: mean and standard deviation over seeds.
 
     Args:
-        curves: `DataFrame` with columns `method`, `seed`, `epoch` and `column`.
+        curves: `DataFrame` with columns `method`, `seed`, `epoch` and `column`. If there is a column
+            `train_accuracy`, a triangle marks the epoch from which on 99 % of the training images are
+            known, the mean over the seeds, where all come so far.
         column: the quantity to draw.
         ax: axes to draw on; None for a new figure.
 
@@ -123,7 +127,10 @@ def plot_curves(curves, column, ax=None):
             mean, spread = by_epoch.mean(), by_epoch.std().fillna(0.0)
             colour = method_colour(method)
             ax.plot(mean.index, mean, color=colour, ls=style, label=method)
-            ax.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+            low = (mean - spread).clip(lower=min(0, curves[column].min()))  # a norm is not negative
+            ax.fill_between(mean.index, low, mean + spread, color=colour, alpha=0.15, lw=0)
+            if epoch := _epoch_by_heart(curves[curves["method"] == method]):
+                ax.plot(epoch, mean[epoch], marker="v", ms=7, color=colour, mec="white", ls="", zorder=3)
         ax.set_xlabel("epoch")
         ax.set_ylabel(AXIS_LABELS.get(column, column))
         seeds = curves["seed"].nunique()
@@ -133,7 +140,49 @@ def plot_curves(curves, column, ax=None):
     return ax
 
 
-def plot_learning_rates(curves, columns, axes=None):
+def _epoch_by_heart(curves):
+    """The epoch from which on training images are known by heart, the mean over seeds; None if not all."""
+    if "train_accuracy" not in curves:
+        return None
+    known = curves[curves["train_accuracy"] >= BY_HEART].groupby("seed")["epoch"].min()
+    return round(known.mean()) if len(known) == curves["seed"].nunique() else None
+
+
+def plot_progress(curves, column, ax=None):
+    """One quantity over what has been learnt so far: a thin line a method and seed.
+
+    Over epochs, a method that learns faster is compared at another state of its training; here all are
+    compared where they fit the training images equally well.
+
+    Args:
+        curves: `DataFrame` with columns `method`, `seed`, `epoch`, `column`, and `nll`, the plain
+            cross-entropy of the training batches in nats, the same for every method.
+        column: the quantity to draw.
+        ax: axes to draw on; None for a new figure.
+
+    Returns:
+        The axes. Training goes from left to right, on a logarithmic scale.
+    """
+    with _style():
+        if ax is None:
+            _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+        for method, style in line_styles(curves["method"].unique()).items():
+            for i, (_, run) in enumerate(curves[curves["method"] == method].groupby("seed")):
+                run = run.sort_values("epoch")
+                look = {"color": method_colour(method), "ls": style, "lw": 0.9, "alpha": 0.8}
+                ax.plot(run["nll"], run[column], label="" if i else method, **look)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(matplotlib.ticker.LogFormatter())
+        ax.xaxis.set_minor_formatter(matplotlib.ticker.LogFormatter())
+        if not ax.xaxis_inverted():
+            ax.invert_xaxis()
+        ax.set_xlabel(AXIS_LABELS["nll"])
+        ax.set_ylabel(AXIS_LABELS.get(column, column))
+        ax.legend(title="a line a seed", frameon=False)
+    return ax
+
+
+def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
     """Curves by method in a panel for each learning rate (Figures 3 to 5).
 
     Args:
@@ -141,6 +190,7 @@ def plot_learning_rates(curves, columns, axes=None):
         columns: the quantity to draw, or a list of them, each in a row of panels of its own.
         axes: array of shape (quantities, learning rates), or (2, 2) for one quantity at four rates;
             None for a new figure.
+        plot: `plot_curves`, or `plot_progress` for what has been learnt in place of epochs.
 
     Returns:
         The axes, an array.
@@ -155,7 +205,7 @@ def plot_learning_rates(curves, columns, axes=None):
             _, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
         panels = [(column, rate) for column in columns for rate in rates]
         for ax, (column, rate) in zip(np.ravel(axes), panels, strict=True):
-            plot_curves(curves[curves["learning_rate"] == rate], column, ax=ax)
+            plot(curves[curves["learning_rate"] == rate], column, ax=ax)
             ax.set_title(f"learning rate {rate:g}")
             legend = ax.get_legend()
             if own or ax is not np.ravel(axes)[0]:
@@ -209,7 +259,7 @@ def plot_differences(compared, score, ax=None):
     Args:
         compared: `DataFrame` with columns `row`, `method`, `difference`, `margin` and `n`, as
             `pls_keras.reports.tables.compare_with_paper` returns.
-        score: what was compared, with its unit, for the axis.
+        score: what was compared, with its unit, for the axis; None for no label.
         ax: axes to draw on; None for a new figure.
 
     Returns:
@@ -227,7 +277,8 @@ def plot_differences(compared, score, ax=None):
         names = shown["row"] + ", " + shown["method"] + " (n = " + shown["n"].astype(int).astype(str) + ")"
         ax.set_yticks(shown.index, names)
         ax.set_ylim(len(shown) - 0.5, -0.5)  # the first at the top
-        ax.set_xlabel(f"{score}: difference from the baseline, 95 % confidence interval")
+        if score:
+            ax.set_xlabel(f"{score}: difference from the baseline, 95 % confidence interval")
     return ax
 
 

@@ -5,6 +5,7 @@ import re
 
 # A method has the same colour everywhere (Okabe and Ito's palette, for all kinds of colour vision).
 METHOD_COLOURS = {"NoLS": "#000000", "ULS": "#0072B2", "CLS": "#E69F00", "SEMLS": "#009E73"}
+METHOD_COLOURS |= {"hierarchy": "#D55E00", "confusion": "#CC79A7", "Online": "#56B4E9"}
 OTHER_COLOUR = "#999999"
 LINE_STYLES = ("-", "--", ":", "-.")
 

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pls_keras.reports import paper
-from pls_keras.reports.comparison import BASELINE, cell, compare_methods, describe_difference
+from pls_keras.reports.comparison import (
+    BASELINE,
+    SIGNIFICANCE,
+    adjust_by_holm,
+    cell,
+    compare_methods,
+    describe_difference,
+)
 from pls_keras.reports.observations import check_observations, format_checks
 
 # Metric: title, factor and decimals in a table.
@@ -22,9 +29,17 @@ COLUMNS = {
     "val_nll": ("validation NLL", 1, 3),
     "train_accuracy": ("training accuracy, %", 100, 1),
     "test_accuracy": ("test accuracy, %", 100, 1),
+    "cluster_accuracy": ("cluster accuracy, %", 100, 2),
+    "mistakes_in_cluster": ("share of mistakes within the cluster, %", 100, 1),
+    "cluster_share": ("share of ranks 2 to 5 within the cluster, %", 100, 1),
+    "mistake_severity": ("severity of mistakes", 1, 3),
 }
 CALIBRATION = ("ece", "nll")
 LEARNED = ("train_accuracy", "test_accuracy")
+MISTAKES = ("cluster_accuracy", "mistakes_in_cluster", "cluster_share", "mistake_severity")
+STARS = f"A star marks what differs from {BASELINE} after Holm's correction."
+# Pairs are of one machine: on another, sums of floats round otherwise.
+MACHINE = ("hardware", "backend", "precision", "jit_compile")
 # What all runs of a table have in common: field and the words around its values.
 FACTS = {
     "smoothing_ratio": "ε = {}",
@@ -60,6 +75,8 @@ class Report:
         paper: the paper's cells, with columns row, method, mean and std; None where it has none.
         curve: column whose curves are drawn, of reports of training dynamics.
         reliability: whether reliability diagrams are drawn.
+        mistakes: whether a second table compares where mistakes and further guesses lie (`MISTAKES`),
+            in those rows whose runs have these scores.
     """
 
     title: str
@@ -73,6 +90,7 @@ class Report:
     paper: pd.DataFrame | None = None
     curve: str | None = None
     reliability: bool = False
+    mistakes: bool = False
 
 
 REPORTS = {
@@ -80,8 +98,10 @@ REPORTS = {
         title="Table 1: test accuracy on CIFAR",
         metric="accuracy",
         row="{data}, {network}",
+        baselines=(BASELINE, "ULS"),
         paper=paper.TABLE1,
         reliability=True,
+        mistakes=True,
     ),
     "table2": Report(
         title="Table 2: macro F1 on emotion corpora, five-fold cross-validation",
@@ -103,6 +123,7 @@ REPORTS = {
         title="GoEmotions: macro F1 with 27 emotions, official split",
         metric="macro_f1",
         baselines=(BASELINE, "ULS"),
+        mistakes=True,
     ),
     "tuning": Report(
         title="The text classifier's choice: NoLS on validation texts of two folds",
@@ -120,6 +141,7 @@ REPORTS = {
         reliability=True,
         # The last leaves the true class the same mass as SEMLS.
         baselines=(BASELINE, "ULS", "ULS-others"),
+        mistakes=True,
     ),
     "figure3": Report(
         title="Figure 3: generalization error after the last epoch, ResNet-18 on CIFAR-100",
@@ -172,7 +194,7 @@ def load_results(name, scale, folder="results"):
 
     Args:
         name: "table1", "figure3", "table1_reliability", …
-        scale: "paper", "lab" or "smoke".
+        scale: one of `pls_keras.experiments.sweeps.SCALES`.
         folder: where `name`.csv lies; by default as seen from the notebooks.
 
     Returns:
@@ -197,9 +219,10 @@ def report_text(name, scale, folder="results", *, details=True):
 
     Args:
         name: one of `REPORTS`, or "observations".
-        scale: "paper", "lab" or "smoke".
+        scale: one of `pls_keras.experiments.sweeps.SCALES`.
         folder: as for `load_results`.
-        details: whether observations come with each difference that was tested.
+        details: whether observations, and the table of mistakes, come with each difference that was
+            tested.
 
     Returns:
         Text, or None where nothing of this scale is kept.
@@ -210,10 +233,29 @@ def report_text(name, scale, folder="results", *, details=True):
     except FileNotFoundError:
         return None
     if name == "observations":
-        checks = format_checks(check_observations(*tables), details=details)
+        checks = format_checks(check_observations(*map(whole_seeds, tables)), details=details)
         return f"**The paper's observations, scale {scale}**\n\n{checks}"
     [table] = tables
-    return format_report(results_of_curves(table) if "epoch" in table else table, REPORTS[name])
+    results = results_of_curves(table) if "epoch" in table else table
+    return format_report(results, REPORTS[name], details=details)
+
+
+def whole_seeds(curves):
+    """The curves of those seeds that every method has finished at every learning rate on one machine.
+
+    Args:
+        curves: `DataFrame` with a row a run and epoch, as in `figure3.csv`.
+
+    Returns:
+        `DataFrame`: the rows that can be compared.
+    """
+    cells = ["learning_rate", "method"]
+    machine = [name for name in MACHINE if name in curves]
+    runs = curves.drop_duplicates(["seed", *cells, *machine])
+    finished = runs.groupby(["seed", *machine], dropna=False).size()
+    whole = finished[finished == len(runs[cells].drop_duplicates())]
+    index = pd.MultiIndex.from_frame(curves[["seed", *machine]])
+    return curves[index.isin(whole.index)]
 
 
 def results_of_curves(curves):
@@ -236,40 +278,45 @@ def results_of_curves(curves):
     return last.melt(fields, scores, var_name="metric")
 
 
-def compare_with_paper(results, report, baseline=BASELINE):
+def compare_with_paper(results, report, baseline=BASELINE, metric=None):
     """Ours beside the paper's.
 
     Args:
         results: `DataFrame` with a row a run and metric, as `RunStore.results` returns.
         report: one of `REPORTS`.
         baseline: method to compare with.
+        metric: the score to compare; None for the report's.
 
     Returns:
         `DataFrame` with a row for each row of the paper's table and method: `n`, `mean` and `std` of
-        the report's metric, `paper_mean`, `paper_std`, `difference` from the baseline over the same
-        folds or seeds, its `p`, and the means of the report's other scores, in the units of
-        `COLUMNS`. Folds or seeds that some method has not finished do not count.
+        the metric, `paper_mean`, `paper_std`, `difference` from the baseline over the same folds or
+        seeds, its `margin`, `p` and `detectable`, and the means of the report's other scores, in the
+        units of `COLUMNS`. Folds or seeds that some method has not finished on the same kind of machine
+        do not count, nor do runs without the metric.
     """
-    names = [report.metric, *report.others]
+    metric = metric or report.metric
+    names = list(dict.fromkeys([metric, *report.others]))
     wide = results[results["metric"].isin(names)].pivot(index="key", columns="metric", values="value")
     runs = results.drop(columns=["metric", "value"]).drop_duplicates("key").join(wide, on="key")
+    runs = runs[runs[metric].notna()]
     runs["row"] = row_names(runs, report)
     runs[names] *= [COLUMNS[name][1] for name in names]
     order = list(dict.fromkeys(results["method"]))
+    machine = [name for name in MACHINE if name in runs]
     parts = []
     for row in sorted(runs["row"].unique(), key=_paper_order(report, runs)):
         here = runs[runs["row"] == row].sort_values("method", key=lambda m: m.map(order.index))
-        finished = here.groupby(list(report.pairs))["method"].transform("size")
+        finished = here.groupby([*report.pairs, *machine], dropna=False)["method"].transform("size")
         here = here[finished == here["method"].nunique()]
-        if here.empty:
+        if baseline not in set(here["method"]):
             continue
-        compared = compare_methods(
-            here, report.metric, baseline, pairs=list(report.pairs), overlap=report.overlap
-        )
+        compared = compare_methods(here, metric, baseline, pairs=list(report.pairs), overlap=report.overlap)
         means = here.groupby("method")[list(report.others)].mean()
         parts.append(compared.join(means).rename_axis("method").reset_index().assign(row=row))
     if not parts:
-        raise ValueError("No seed or fold is finished for every method yet. Let the sweep go on.")
+        raise ValueError(
+            "No seed or fold is finished for every method on one kind of machine yet. Let the sweep go on."
+        )
     table = pd.concat(parts, ignore_index=True)
     cells = report.paper if report.paper is not None else pd.DataFrame(columns=paper.COLUMNS)
     cells = cells.rename(columns={"mean": "paper_mean", "std": "paper_std"})
@@ -282,8 +329,14 @@ def _paper_order(report, runs):
     return rows.index
 
 
-def format_report(results, report):
-    """The table as Markdown, an honest sentence for each row, and what the runs stand on."""
+def format_report(results, report, *, details=True):
+    """The table as Markdown, an honest sentence for each row, and what the runs stand on.
+
+    Args:
+        results: `DataFrame` as for `compare_with_paper`.
+        report: one of `REPORTS`.
+        details: whether the table of mistakes comes with a sentence for each of its comparisons.
+    """
     table = compare_with_paper(results, report, report.baselines[0])
     title, _, decimals = COLUMNS[report.metric]
     shown = {
@@ -303,14 +356,65 @@ def format_report(results, report):
     for name in report.others:
         other, _, decimals = COLUMNS[name]
         shown[other] = table[name].map(f"{{:.{decimals}f}}".format)
-    lines = [f"**{report.title}**", "", _markdown(pd.DataFrame(shown)), ""]
+    sentences = [*_sentences(results, report, report.metric), *_power(results, report)]
+    blocks = [f"**{report.title}**", _markdown(pd.DataFrame(shown)), _bullets(sentences)]
+    if mistakes := mistakes_of(results, report):
+        blocks += [f"**Which mistakes?** {STARS}", _markdown(_table_of_mistakes(results, report))]
+        if details:
+            blocks.append(
+                _bullets(line for metric in mistakes for line in _sentences(results, report, metric))
+            )
+    return "\n\n".join([*blocks, _bullets(_notes(results, table))])
+
+
+def _sentences(results, report, metric):
+    """Whether any method differs in a metric: a sentence for each baseline and row."""
+    title = COLUMNS[metric][0].partition(",")[0]
     for baseline in report.baselines:
-        compared = compare_with_paper(results, report, baseline)
+        compared = compare_with_paper(results, report, baseline, metric)
         for row in compared["row"].unique():
             here = compared[compared["row"] == row].set_index("method")
-            sentence = describe_difference(here, title.partition(",")[0], report.unit, baseline)
-            lines.append(f"- {row}: {sentence}")
-    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(results))])
+            yield f"{row}: {describe_difference(here, title, report.unit, baseline)}"
+
+
+def _power(results, report):
+    """What the tests could have seen: a sentence for each row."""
+    found = {}
+    metrics = [report.metric, *(set(report.others) & {"ece"}), *mistakes_of(results, report)]
+    for metric in metrics:
+        compared = compare_with_paper(results, report, report.baselines[0], metric)
+        # The root mean square over the methods, which is that of the noise of all.
+        typical = (compared["detectable"] ** 2).groupby(compared["row"], sort=False).mean() ** 0.5
+        for row, difference in typical.dropna().items():
+            found.setdefault(row, []).append(f"{difference:.2g} in {COLUMNS[metric][0].partition(',')[0]}")
+    for row, differences in found.items():
+        yield (
+            f"{row}: a test here finds a difference of {', '.join(differences)} in four of five "
+            "experiments (power 80 %)."
+        )
+
+
+def mistakes_of(results, report):
+    """The scores of mistakes that these results have and the report shows."""
+    return MISTAKES if report.mistakes and set(MISTAKES) <= set(results["metric"]) else ()
+
+
+def _table_of_mistakes(results, report):
+    columns = {}
+    for metric in MISTAKES:
+        table = compare_with_paper(results, report, BASELINE, metric)
+        adjusted = table.groupby("row", sort=False)["p"].transform(adjust_by_holm)
+        title, _, decimals = COLUMNS[metric]
+        columns |= {"data": table["row"], "method": table["method"], "n": table["n"].astype(int)}
+        columns[title] = [
+            cell(mean, std, decimals) + (" *" if p < SIGNIFICANCE else "")
+            for mean, std, p in zip(table["mean"], table["std"], adjusted, strict=True)
+        ]
+    return pd.DataFrame(columns)
+
+
+def _bullets(lines):
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _markdown(table):
@@ -318,10 +422,12 @@ def _markdown(table):
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _notes(results):
+def _notes(results, table):
     """What the runs stand on: data that is not whole, earlier thetas, settings, hardware, time."""
     runs = results.drop_duplicates("key")
     notes = []
+    if unpaired := len(runs) - int(table["n"].sum()):
+        notes.append(f"Not counted: {unpaired} runs whose seed or fold lacks a method on the same machine.")
     fractions = results[results["metric"] == "fraction"].groupby("dataset")["value"].first()
     for dataset, fraction in fractions.items():
         if fraction < 1:
