@@ -274,12 +274,6 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
         assert (tmp_path / f"{sweep}_lab.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
     assert (tmp_path / "figure5_lab_parts.png").is_file()
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "README.md").write_text("![Norms](pictures/figure5_lab.png)\n", "utf-8")
-    main(["report", "readme", "--results", "."])
-    drawn = (tmp_path / "pictures" / "figure5_lab.png").read_bytes()
-    assert drawn == (tmp_path / "figure5_lab.png").read_bytes()
-    capsys.readouterr()
     main(["report", "observations", "--results", str(tmp_path)])
     assert capsys.readouterr().out.count("\n- **6.3.") == 11
 

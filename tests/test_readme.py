@@ -4,14 +4,20 @@ import contextlib
 import io
 import pathlib
 import re
+import shutil
 
 import pandas as pd
+import pytest
 
 from pls_keras.cli import main
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+RESULTS = README.parent / "notebooks" / "results"
+PAGES = (README, RESULTS / "README.md")
+GENERATED = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+DECIMAL = re.compile(r"\d+\.\d+")
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 
 
@@ -27,18 +33,37 @@ def test_code_of_the_readme_prints_what_stands_below_it(tmp_path, monkeypatch):
         assert output.getvalue() == printed
 
 
-def test_files_that_the_readme_shows_exist():
-    for path in re.findall(r"!?\[[^\]]*\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        assert path.startswith("http") or (README.parent / path).exists(), path
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_shows_exist(page):
+    for path in re.findall(r"!?\[[^\]]*\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert path.startswith("http") or (page.parent / path).exists(), path
 
 
-def test_tables_of_the_readme_are_those_of_the_results(tmp_path, monkeypatch):
-    text = README.read_text(encoding="utf-8")
-    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+def test_tables_of_the_pages_are_those_of_the_results(tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    shutil.copytree(RESULTS, results, ignore=shutil.ignore_patterns("*.png", "*.npz"))
+    shutil.copy(README, tmp_path)
     monkeypatch.chdir(tmp_path)
-    main(["report", "readme", "--results", str(README.parent / "notebooks" / "results")])
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == text
-    assert "Not measured yet" not in text
+    main(["report", "readme", "--results", "results"])
+    for page, written in zip(PAGES, (tmp_path / "README.md", results / "README.md"), strict=True):
+        text = page.read_text(encoding="utf-8")
+        assert written.read_text(encoding="utf-8") == text
+        assert "Not measured yet" not in text
+
+
+def test_numbers_in_the_prose_on_results_are_in_their_tables():
+    prose = README.read_text(encoding="utf-8").partition("## Results")[2].partition("\n## ")[0]
+    prose += GENERATED.sub("", PAGES[1].read_text(encoding="utf-8"))
+    tables = " ".join(
+        path.read_text(encoding="utf-8") for path in RESULTS.glob("*.md") if path.stem != "README"
+    )
+    tables += " ".join(match[0] for match in GENERATED.finditer(PAGES[1].read_text(encoding="utf-8")))
+    measured = {float(number) for number in DECIMAL.findall(tables)}
+    stated = DECIMAL.findall(prose)
+    assert len(stated) > 20
+    for number in stated:
+        decimals = len(number.partition(".")[2])
+        assert any(f"{value:.{decimals}f}" == number for value in measured), number
 
 
 def test_report_readme_writes_the_table_that_a_comment_names(tmp_path, monkeypatch):

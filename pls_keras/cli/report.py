@@ -8,14 +8,14 @@ import matplotlib
 from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS
+from pls_keras.reports.effects import effects_text
 from pls_keras.reports.pictures import draw_report, draw_theta
 from pls_keras.reports.tables import REPORTS, report_text
 from pls_keras.thetas import Theta
 
 RESULTS = pathlib.Path("notebooks/results")
 README = pathlib.Path("README.md")
-README_FIGURE = re.compile(r"\(([^()]+)/(figure[345])_(\w+)\.png\)")
-README_TABLE = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 # What needs no sweep of its own.
 OTHERS = ("figure2", "observations", "readme")
 
@@ -25,7 +25,7 @@ def add_arguments(parser):
     parser.description = (
         "Print a table, or draw a figure, from results that are kept as CSV. With --store, the finished "
         "runs of a store come in first, and all that is printed or drawn is kept. `report readme` "
-        "writes the tables into README.md, between comments that name them."
+        "writes the tables into README.md and the results' own, between comments that name them."
     )
     parser.add_argument("sweep", choices=[*SWEEPS, *OTHERS])
     parser.add_argument("--scale", choices=[*SCALES], help="only this scale; else each that there is")
@@ -44,7 +44,9 @@ def _run(options):
         print(theta.to_frame().round(3).to_string())
         draw_theta(theta, options.results / "figure2.png")
     elif options.sweep == "readme":
-        _write_readme(options.results)
+        for readme in (README, options.results / README.name):
+            if readme.is_file():
+                _write_tables(readme, options.results)
     else:
         _print_report(options)
 
@@ -68,16 +70,16 @@ def _print_report(options):
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
 
 
-def _write_readme(results):
-    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`, and draw the pictures."""
-    text = README.read_text(encoding="utf-8")
+def _write_tables(readme, results):
+    """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`."""
 
-    def table(match):
-        texts = (report_text(match[1], scale, results, details=False) for scale in SCALES)
-        found = next((text for text in texts if text), "Not measured yet.")
-        return f"<!-- {match[1]} -->\n{found}\n<!-- end of {match[1]} -->"
+    def block(match):
+        if match[1] == "effects":
+            found = effects_text(results)
+        else:
+            texts = (report_text(match[1], scale, results, details=False) for scale in SCALES)
+            found = next((text for text in texts if text), None)
+        return f"<!-- {match[1]} -->\n{found or 'Not measured yet.'}\n<!-- end of {match[1]} -->"
 
-    README.write_text(README_TABLE.sub(table, text), encoding="utf-8")
-    for folder, name, scale in README_FIGURE.findall(text):
-        draw_report(name, scale, pathlib.Path(folder), results)
-    print(f"Wrote {README}")
+    readme.write_text(BLOCK.sub(block, readme.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"Wrote {readme}")

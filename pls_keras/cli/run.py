@@ -21,7 +21,7 @@ def add_arguments(parser):
         "--scale",
         choices=[*SCALES],
         default="paper",
-        help="paper, lab for two cores (images alone), or smoke for a try (paper)",
+        help="paper, reduced or lab for images on little hardware, or smoke for a try (paper)",
     )
     parser.add_argument("--workers", type=positive, help="runs at a time (as many as is fastest)")
     parser.add_argument("--threads", type=positive, default=1, help="threads of each worker (1)")

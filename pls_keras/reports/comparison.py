@@ -30,15 +30,15 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
     Returns:
         `DataFrame` indexed by method, in order of appearance: `mean`, `std` (of the sample), `n`,
         `difference` from the baseline over the same pairs, its `margin` (half of its 95 % confidence
-        interval), `p`, two-sided, of the paired t-test, and `detectable`, the difference that such a
-        test would find in four of five experiments; these are NaN for the baseline, and where there
-        are not two pairs.
+        interval), `p`, two-sided, of the paired t-test, `effect`, the difference in standard deviations
+        of the differences, and `detectable`, the difference that such a test would find in four of five
+        experiments; the last four are NaN for the baseline, and where there are not two pairs.
 
     Example:
         >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
         ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
         >>> compare_methods(scores, "accuracy").round(3).loc["ULS", "difference":].to_dict()
-        {'difference': 0.03, 'margin': 0.025, 'p': 0.035, 'detectable': 0.034}
+        {'difference': 0.03, 'margin': 0.025, 'p': 0.035, 'effect': 3.0, 'detectable': 0.034}
     """
     by_pair = scores.pivot(index=pairs, columns="method", values=metric)
     if by_pair.isna().any(axis=None):
@@ -48,10 +48,11 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
         differences = by_pair[method] - by_pair[baseline]
         n = len(differences)
         # Pairs that all differ by the same amount leave no spread for a test.
-        margin = p = detectable = np.nan
+        margin = p = effect = detectable = np.nan
         if method != baseline and np.ptp(differences) > 0:
             error = np.sqrt((1 / n + overlap) * differences.var())
             margin = error * scipy.stats.t.isf(SIGNIFICANCE / 2, n - 1)
+            effect = differences.mean() / differences.std()
             detectable = error * detectable_errors(n)
             p = 2 * scipy.stats.t.sf(abs(differences.mean()) / error, n - 1)
         table[method] = {
@@ -61,6 +62,7 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
             "difference": differences.mean(),
             "margin": margin,
             "p": p,
+            "effect": effect,
             "detectable": detectable,
         }
     return pd.DataFrame.from_dict(table, orient="index")

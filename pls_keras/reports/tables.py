@@ -357,9 +357,9 @@ def format_report(results, report, *, details=True):
         other, _, decimals = COLUMNS[name]
         shown[other] = table[name].map(f"{{:.{decimals}f}}".format)
     sentences = [*_sentences(results, report, report.metric), *_power(results, report)]
-    blocks = [f"**{report.title}**", _markdown(pd.DataFrame(shown)), _bullets(sentences)]
+    blocks = [f"**{report.title}**", markdown(pd.DataFrame(shown)), _bullets(sentences)]
     if mistakes := mistakes_of(results, report):
-        blocks += [f"**Which mistakes?** {STARS}", _markdown(_table_of_mistakes(results, report))]
+        blocks += [f"**Which mistakes?** {STARS}", markdown(_table_of_mistakes(results, report))]
         if details:
             blocks.append(
                 _bullets(line for metric in mistakes for line in _sentences(results, report, metric))
@@ -417,7 +417,8 @@ def _bullets(lines):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _markdown(table):
+def markdown(table):
+    """A `DataFrame` as a table of Markdown, without its index."""
     rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
