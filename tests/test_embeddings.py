@@ -1,9 +1,13 @@
 """Word vectors from files, and labels to vectors."""
 
+import gzip
+import zipfile
+
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+from pls_keras import semantic_theta
 from pls_keras.thetas import label_vectors, load_vectors
 
 WORDS = ["maple", "tree", "lawn", "Paris"]
@@ -35,6 +39,98 @@ def write_gensim(vectors, path):
     vectors.save(str(path))
 
 
+def compressed(write):
+    def write_compressed(vectors, path):
+        plain = path.with_suffix("")
+        write(vectors, plain)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+
+    return write_compressed
+
+
+def zipped(write, suffix):
+    def write_zipped(vectors, path):
+        plain = path.with_suffix(suffix)
+        write(vectors, plain)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(plain, plain.name)
+
+    return write_zipped
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"),
+    [
+        (compressed(write_glove), ".txt.gz"),
+        (compressed(write_text), ".txt.gz"),
+        (compressed(write_binary), ".bin.gz"),
+        (zipped(write_glove, ".txt"), ".zip"),
+        (zipped(write_binary, ".bin"), ".zip"),
+    ],
+)
+def test_compressed_vectors_are_those_of_the_file_within(keyed_vectors, tmp_path, write, suffix):
+    path = tmp_path / f"small.3d{suffix}"
+    write(keyed_vectors, path)
+    vectors = load_vectors(path)
+    assert vectors.index_to_key == WORDS
+    np.testing.assert_array_equal(vectors.vectors, MATRIX)
+    assert vectors.name == "small.3d"
+
+
+def test_one_of_several_files_in_an_archive_is_named(tmp_path):
+    path = tmp_path / "glove.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("glove.1d.txt", "tree 1.5\n")
+        archive.writestr("glove.2d.txt", "tree 1 2\n")
+    vectors = load_vectors(path / "glove.2d.txt")
+    assert vectors["tree"].tolist() == [1, 2]
+    assert vectors.name == "glove.2d"
+    with pytest.raises(ValueError, match=r"holds glove\.1d\.txt, glove\.2d\.txt\. Name one of them"):
+        load_vectors(path)
+
+
+def test_words_may_have_spaces_and_come_twice(tmp_path):
+    path = tmp_path / "glove.840B.txt"
+    path.write_text("tree 1 2 3\n. . . 4 5 6\nat name@domain.com 7 8 9\ntree 0 0 0\n", "utf-8")
+    vectors = load_vectors(path)
+    assert vectors.index_to_key == ["tree", ". . .", "at name@domain.com"]
+    assert vectors[". . ."].tolist() == [4, 5, 6]
+    assert vectors["tree"].tolist() == [1, 2, 3]
+
+
+def test_bytes_that_are_no_utf8_do_not_stop_a_file(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes("tree 1 2\ncafé 3 4\noak 5 6\n".encode("latin-1"))
+    vectors = load_vectors(path)
+    assert vectors.index_to_key == ["tree", "caf�", "oak"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("page.txt", b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "is a web page"),
+        ("empty.txt", b"", "is empty"),
+        ("prose.txt", b"It was a dark night\nand it rained\n", "no word vectors .it begins with 'It was"),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "has no word vectors"),
+        ("cut.txt", b"tree 1 2 3\noak 4 5 6\nmaple 7", "has 1 numbers in line 3, where each word has 3"),
+        ("header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "that it has 5 words, and has 2"),
+        ("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "where each word has 4"),
+        ("cut.txt.gz", gzip.compress(b"tree 1 2 3\n" * 1000)[:40], "damaged or only a part"),
+        ("cut.bin", b"5 3\ntree \x00\x00", "damaged or only a part"),
+        ("page.bin", b"<!DOCTYPE html>\n<html>", "no file of gensim or word2vec"),
+        ("bad.zip", b"PK\x03\x04 and then nothing", "damaged or only a part"),
+        ("bad.kv", b"not a pickle", "no file of gensim or word2vec"),
+    ],
+)
+def test_what_holds_no_vectors_says_what_it_is_and_what_is_wanted(tmp_path, name, content, said):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=said) as error:
+        load_vectors(path)
+    assert name in str(error.value)
+    assert str(error.value).endswith("KeyedVectors.save wrote (.kv).")
+
+
 @pytest.mark.parametrize(
     ("write", "suffix"),
     [(write_glove, ".txt"), (write_text, ".vec"), (write_binary, ".bin"), (write_gensim, ".kv")],
@@ -63,7 +159,13 @@ def test_a_name_goes_to_the_downloader(monkeypatch, keyed_vectors):
     assert load_vectors("glove-wiki-gigaword-50").name == "glove-wiki-gigaword-50"
 
 
-@pytest.mark.parametrize("label", ["maple_tree", "maple tree", "Maple Tree", " maple__tree "])
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("maple_tree", "maple tree", "Maple Tree", " maple__tree ", "maple-tree"),
+        *("MapleTree", "maple/tree", "Maple-Tree", "mapleTree", "maple / tree"),
+    ],
+)
 def test_a_label_of_several_words_is_their_mean(label):
     expected = (MATRIX[0] + MATRIX[1]) / 2
     np.testing.assert_array_equal(label_vectors([label], VECTORS), [expected])
@@ -72,6 +174,27 @@ def test_a_label_of_several_words_is_their_mean(label):
 def test_a_word_is_taken_as_written_before_lower_case():
     vectors = {"Turkey": [1.0], "turkey": [2.0], "oak": [3.0]}
     assert label_vectors(["Turkey", "turkey", "OAK"], vectors).ravel().tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_whole_label_comes_before_its_parts():
+    vectors = {
+        "t-shirt": [1.0],
+        "t": [2.0],
+        "shirt": [3.0],
+        "red": [5.0],
+        "iphone": [7.0],
+        "ice_cream": [9.0],
+    }
+    labels = ["T-shirt", "red_t-shirt", "iPhone", "T-red", "ice_cream"]
+    assert label_vectors(labels, vectors).ravel().tolist() == [1.0, 3.0, 7.0, 3.5, 9.0]
+    assert label_vectors(["T-Shirt"], vectors, replace={"t-shirt": "red"}).tolist() == [[5.0]]
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf])
+def test_labels_whose_vector_is_not_finite_are_named(strange):
+    points = np.array([[1.0, 2.0], [strange, 1.0], [0.5, 0.5]])
+    with pytest.raises(ValueError, match=r"Vectors must be finite\. Received NaN or infinity for: oak$"):
+        semantic_theta(["maple", "oak", "tree"], points)
 
 
 def test_keyed_vectors_are_as_good_as_a_mapping(keyed_vectors):

@@ -8,9 +8,10 @@ from pls_keras.thetas.builders import (
     semantic_theta,
     uniform_theta,
 )
-from pls_keras.thetas.embeddings import label_vectors, load_vectors
+from pls_keras.thetas.embeddings import label_vectors
 from pls_keras.thetas.taxonomy import class_heights, wordnet_paths
 from pls_keras.thetas.theta import Theta
+from pls_keras.thetas.vector_files import load_vectors
 
 __all__ = [
     "Theta",
