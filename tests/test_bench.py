@@ -59,6 +59,12 @@ def test_the_twin_in_pytorch_has_the_same_network():
     assert all((a != b).any() for a, b in zip(before, twin.network.parameters(), strict=True))
 
 
+@pytest.mark.slow
+def test_callbacks_are_measured_over_an_epoch_without(clock):
+    table = images.bench_callbacks(rounds=2, images=32, width=4)
+    assert table.to_dict("list") == {"seconds": [1, 1], "GradientNorm": [1, 1], "OnlineTheta": [1, 1]}
+
+
 def test_the_loss_is_measured_against_keras_in_each_way(clock):
     table = loss.bench_loss(rounds=2, sizes=(10, 2000))
     ways = ["graph", "xla"] if keras.backend.backend() == "tensorflow" else ["compiled"]

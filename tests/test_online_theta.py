@@ -14,6 +14,8 @@ from pls_keras import (
     preferential_crossentropy,
     uniform_theta,
 )
+from pls_keras.data import load_digits
+from pls_keras.thetas import confusion_theta
 
 BACKEND = keras.backend.backend()
 K = 4
@@ -262,3 +264,21 @@ def test_a_theta_kept_in_parts_becomes_dense():
     model.fit(X, Y, epochs=1, verbose=0, callbacks=[online])
     assert online.theta.is_dense
     assert online.theta.classes == classes
+
+
+def test_on_the_digits_learned_thetas_name_look_alikes_and_agree():
+    digits = load_digits(size=8)
+    x, x_val = (part.reshape(len(part), -1) / 255 for part in (digits.x_train, digits.x_val))
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, "softmax")])
+    model.compile(keras.optimizers.Adam(0.01), PreferentialSmoothingLoss(uniform_theta(digits.labels)))
+    online = OnlineTheta(include_true=False)
+    model.fit(x, digits.y_train, batch_size=64, epochs=8, verbose=0, callbacks=[online])
+    mistaken = confusion_theta(digits.y_val, model.predict(x_val, verbose=0), digits.labels)
+    for theta in (online.theta, mistaken):
+        np.testing.assert_allclose(np.asarray(theta).sum(axis=1), 1, atol=1e-6)
+        assert {"one", "nine", "three"} & set(theta.neighbours("eight", 3).index)
+        assert theta.effective_classes().mean() < 8
+    rows = zip(np.asarray(online.theta), np.asarray(mistaken), range(10), strict=True)
+    agreement = [np.corrcoef(np.delete(a, i), np.delete(b, i))[0, 1] for a, b, i in rows]
+    assert np.mean(agreement) > 0.5

@@ -4,7 +4,7 @@ import json
 
 from pls_keras.cli.arguments import positive
 from pls_keras.experiments.benchmarks.fits import bench_fits
-from pls_keras.experiments.benchmarks.images import bench_gradient_norm, bench_training
+from pls_keras.experiments.benchmarks.images import bench_callbacks, bench_training
 from pls_keras.experiments.benchmarks.loss import bench_loss
 from pls_keras.experiments.benchmarks.pytorch import PyTorchTwin
 from pls_keras.experiments.benchmarks.texts import bench_texts
@@ -15,7 +15,7 @@ from pls_keras.experiments.store import describe_environment
 def add_arguments(parser):
     """Add the options of `bench`."""
     parser.description = (
-        "Measure the loss against Keras's own, what GradientNorm adds to an epoch, training on images "
+        "Measure the loss against Keras's own, what callbacks add to an epoch, training on images "
         "against a plain PyTorch loop, what fits take after their last epoch, and a sample of Table 2."
     )
     parser.add_argument(
@@ -23,9 +23,9 @@ def add_arguments(parser):
         nargs="?",
         choices=["all", *BENCHES],
         default="all",
-        help="all is loss and gradient_norm; training: ResNets; fits: their end; texts: part of Table 2",
+        help="all is loss and callbacks; training: ResNets; fits: their end; texts: part of Table 2",
     )
-    parser.add_argument("--rounds", type=positive, help="measurements of each (loss and gradient_norm 15)")
+    parser.add_argument("--rounds", type=positive, help="measurements of each (loss and callbacks 15)")
     parser.add_argument("--model", choices=["ResNet18", "ResNet34"], default="ResNet18", help="(ResNet18)")
     parser.add_argument("--width", type=positive, default=16, help="of training: channels (16)")
     parser.add_argument("--images", type=positive, default=1024, help="of training: an epoch (1024)")
@@ -45,7 +45,7 @@ def add_arguments(parser):
 
 
 def _run(options):
-    names = ["loss", "gradient_norm"] if options.what == "all" else [options.what]
+    names = ["loss", "callbacks"] if options.what == "all" else [options.what]
     tables = {name: BENCHES[name](options) for name in names}
     if options.json:
         measured = {name: table.to_dict("records") for name, table in tables.items()}
@@ -59,10 +59,10 @@ def _loss(options):
     return _print(bench_loss(**_rounds(options)), 3)
 
 
-def _gradient_norm(options):
-    print("\nAn epoch of ResNet-18 at width 16 with GradientNorm against one without")
-    table = _print(bench_gradient_norm(**_rounds(options)), 3)
-    print(f"median ratio {table['ratio'].median():.3f}")
+def _callbacks(options):
+    print("\nAn epoch of ResNet-18 at width 16: seconds, and with a callback over without")
+    table = _print(bench_callbacks(**_rounds(options)), 3)
+    print(f"median {table.median().round(3).to_dict()}")
     return table
 
 
@@ -98,7 +98,7 @@ def _texts(options):
 
 BENCHES = {
     "loss": _loss,
-    "gradient_norm": _gradient_norm,
+    "callbacks": _callbacks,
     "training": _training,
     "fits": _fits,
     "texts": _texts,

@@ -1,4 +1,4 @@
-"""`pls_keras demo`: the four methods on real images, a table, and three figures."""
+"""`pls_keras demo`: the four methods on real images, a table, and four figures."""
 
 import dataclasses
 import pathlib
@@ -6,6 +6,7 @@ import pathlib
 import keras
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 
 from pls_keras.cli.arguments import positive, positive_number, ratio
 from pls_keras.experiments.image_training import load_images
@@ -13,7 +14,7 @@ from pls_keras.experiments.methods import METHODS
 from pls_keras.experiments.runner import train_runs
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.reports.comparison import compare_methods, describe_difference, format_comparison
-from pls_keras.reports.plots import plot_curves, plot_theta
+from pls_keras.reports.plots import plot_curves, plot_mistakes, plot_theta
 
 DEMOS = {
     # A small training set, so that smoothing has overfitting to work against.
@@ -44,6 +45,7 @@ COLUMNS = {
     "accuracy": ("test accuracy, %", 100, 2),
     "ece": ("calibration error, %", 100, 2),
     "nll": ("test cross-entropy", 1, 3),
+    "cluster_share": ("guesses 2-5 in cluster, %", 100, 1),
     "generalization_error": ("generalization error, %", 100, 2),
     "grad_norm": ("gradient norm", 1, 3),
 }
@@ -52,9 +54,9 @@ COLUMNS = {
 def add_arguments(parser):
     """Add the options of `demo`."""
     parser.description = (
-        "Train a narrow ResNet with each method over several seeds, print a table, and write theta, "
-        "gradient-norm and generalization-error figures. Digits need no download; CIFAR comes through "
-        "TensorFlow Datasets (TFDS_DATA_DIR)."
+        "Train a narrow ResNet with each method over several seeds, print a table, and write figures of "
+        "theta, mistakes, gradient norm and generalization error. Digits need no download; CIFAR comes "
+        "through TensorFlow Datasets (TFDS_DATA_DIR)."
     )
     parser.add_argument("--dataset", choices=[*DEMOS], default="digits")
     parser.add_argument("--seeds", type=positive, help="number of seeds (digits 3, CIFAR 1)")
@@ -87,7 +89,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     Args:
         dataset: "digits" (embedded), "cifar10" or "cifar100" (through TFDS).
         seeds: number of seeds; None for the demonstration's own.
-        folder: where `curves.csv`, `scores.csv`, `theta.png`, `gradient_norm.png` and
+        folder: where `curves.csv`, `scores.csv`, `theta.png`, `mistakes.png`, `gradient_norm.png` and
             `generalization_error.png` go.
         **changes: fields of `ImageRun` to change; those that are None stay.
 
@@ -114,7 +116,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     folder.mkdir(parents=True, exist_ok=True)
     curves.to_csv(folder / "curves.csv", index=False)
     scores.to_csv(folder / "scores.csv", index=False)
-    for figure, name in draw(first, images, curves):
+    for figure, name in draw(first, images, curves, scores):
         figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
         plt.close(figure)
 
@@ -126,7 +128,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     return curves, scores
 
 
-def draw(run, images, curves):
+def draw(run, images, curves, scores):
     """Yield the figures of a demonstration with their names."""
     smoothed = dataclasses.replace(run, method="SEMLS"), dataclasses.replace(run, method="CLS")
     figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
@@ -134,6 +136,11 @@ def draw(run, images, curves):
         plot_theta(drawn.theta(images), ax=ax)
         ax.set_title(f"{drawn.method} on {run.dataset}")
     yield figure, "theta"
+    clusters = np.asarray(dataclasses.replace(run, method="CLS").theta(images)) > 0
+    chance = clusters.sum() / images.classes / (images.classes - 1)
+    ax = plot_mistakes(scores, chance)
+    ax.figure.suptitle(f"What is taken for what: {run.dataset}, clusters of CLS")
+    yield ax.figure, "mistakes"
     for column, title in (
         ("grad_norm", "Gradient norm"),
         ("generalization_error", "Generalization error, |test - training|"),

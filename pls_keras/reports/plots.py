@@ -253,6 +253,38 @@ def plot_reliability(bins, ax=None):
     return ax
 
 
+def plot_mistakes(scores, chance=None, ax=None):
+    """Where each method puts its wrong answers and its further guesses: shares within the true cluster.
+
+    Args:
+        scores: `DataFrame` with a row a run and columns `method`, `mistakes_in_cluster` and
+            `cluster_share`, in [0, 1], as `pls_keras.experiments.scoring.score` gives them.
+        chance: the share of guesses at random, for a line; None for no line.
+        ax: axes to draw on; None for a new figure.
+
+    Returns:
+        The axes: a group of bars a method, the mean over its runs with their standard deviation.
+    """
+    bars = {"cluster_share": ("second to fifth guess", 1.0), "mistakes_in_cluster": ("wrong answers", 0.45)}
+    groups = scores.groupby("method", sort=False)
+    with _style():
+        if ax is None:
+            size = (7, 1.2 + 0.42 * groups.ngroups)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        for i, (column, (words, alpha)) in enumerate(bars.items()):
+            mean, spread = groups[column].mean(), groups[column].std().fillna(0)
+            y = np.arange(len(mean)) + 0.38 * (i - 0.5)
+            colours = [method_colour(method) for method in mean.index]
+            ax.barh(y, mean, 0.36, xerr=spread, color=colours, alpha=alpha, error_kw={"lw": 1}, label=words)
+        if chance is not None:
+            ax.axvline(chance, color="#777777", ls="--", lw=1, label="by chance")
+        ax.set_yticks(range(groups.ngroups), list(groups.groups))
+        ax.set_ylim(groups.ngroups - 0.4, -0.6)  # the first at the top
+        ax.set_xlabel("share that lies in the true class's cluster")
+        ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return ax
+
+
 def plot_differences(compared, score, ax=None):
     """Paired differences from the baseline with their 95 % confidence intervals, a line a method.
 

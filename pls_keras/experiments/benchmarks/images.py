@@ -1,4 +1,4 @@
-"""Training on images: images a second beside a plain PyTorch loop, and what GradientNorm costs."""
+"""Training on images: images a second beside a plain PyTorch loop, and what callbacks cost."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ import pandas as pd
 from keras import ops
 from tqdm.auto import tqdm
 
-from pls_keras.callbacks import GradientNorm
+from pls_keras.callbacks import GradientNorm, OnlineTheta
 from pls_keras.data.feeding import Batches, fit
 from pls_keras.experiments.benchmarks.pytorch import PyTorchTwin
 from pls_keras.experiments.hardware import fastest_way
@@ -29,30 +29,32 @@ def random_images(images):
     return rng.normal(size=(images, 32, 32, 3)).astype("float32"), rng.integers(0, 10, images)
 
 
-def bench_gradient_norm(rounds=15, images=512, width=16):
-    """Epoch time of ResNet-18 with `GradientNorm` over the time without.
+def bench_callbacks(rounds=15, images=512, width=16):
+    """Epoch time of ResNet-18 with `GradientNorm`, and with `OnlineTheta`, over the time without.
 
     Args:
-        rounds: pairs of fits, in turn; the median over them counts.
+        rounds: fits of each, in turn; the median over them counts.
         images: images an epoch, of 32×32 pixels.
         width: channels of the first stage.
 
     Returns:
-        `DataFrame` with a row a round: `seconds_without`, `seconds_with`, `ratio`.
+        `DataFrame` with a row a round: `seconds` without, `GradientNorm` and `OnlineTheta` with a
+        callback, over those without. It is the second epoch of each fit, for which nothing is compiled.
     """
     keep_memory()
     x, y = random_images(images)
+    used = {"seconds": [], "GradientNorm": [GradientNorm()], "OnlineTheta": [OnlineTheta()]}
     networks = {
-        measured: _OurTwin("ResNet18", width, "auto", "auto", measured) for measured in (False, True)
+        name: _OurTwin("ResNet18", width, "auto", "auto", callbacks, epochs=2)
+        for name, callbacks in used.items()
     }
-    seconds = {False: [], True: []}
-    for network in networks.values():
-        network.seconds(x, y, 128)
-    for i in tqdm(range(rounds), desc="GradientNorm", unit="round"):
-        for measured in (False, True) if i % 2 else (True, False):
-            seconds[measured].append(networks[measured].seconds(x, y, 128))
-    table = pd.DataFrame({"seconds_without": seconds[False], "seconds_with": seconds[True]})
-    return table.assign(ratio=table["seconds_with"] / table["seconds_without"])
+    seconds = {name: [] for name in networks}
+    for i in tqdm(range(rounds + 1), desc="callbacks", unit="round"):
+        for name in sorted(networks, reverse=i % 2):
+            value = networks[name].seconds(x, y, 128)
+            seconds[name] += [value] if i else []
+    table = pd.DataFrame(seconds)
+    return table.assign(**{name: table[name] / table["seconds"] for name in used if used[name]})
 
 
 def bench_training(
@@ -126,7 +128,7 @@ def bench_training(
 class _OurTwin:
     """A network of this package that trains epochs with `fit`."""
 
-    def __init__(self, model, width, precision, jit_compile, measured=True):
+    def __init__(self, model, width, precision, jit_compile, callbacks=None, epochs=1):
         way = fastest_way(precision, jit_compile)
         with dtype_policy(way.precision):
             self.network = ResNet(BLOCKS[model], width=width)
@@ -135,12 +137,14 @@ class _OurTwin:
             PreferentialSmoothingLoss(uniform_theta(10)),
             jit_compile=way.jit_compile,
         )
-        self.callbacks = [GradientNorm()] if measured else []
+        self.callbacks = [GradientNorm()] if callbacks is None else callbacks
+        self.epochs = epochs
 
     def seconds(self, x, y, batch_size):
-        """Train an epoch. Returns its seconds."""
+        """Train in one fit. Returns the seconds of its last epoch."""
         clock = _EpochClock()
-        fit(self.network, Batches(x, y, batch_size, seed=0), epochs=1, callbacks=[*self.callbacks, clock])
+        batches = Batches(x, y, batch_size, seed=0)
+        fit(self.network, batches, epochs=self.epochs, callbacks=[*self.callbacks, clock])
         return clock.seconds
 
 
