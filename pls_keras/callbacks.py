@@ -98,7 +98,7 @@ class GradientNorm(keras.callbacks.Callback):
         if compilation is None or compilation is not self.model._compile_loss:
             measured_step, self._statistics = None, None
         if self._statistics is not None:
-            optimizer._track_variable(self._statistics)
+            self._list_statistics()
         elif self.model.built:
             self._create_statistics(self.model.trainable_variables)
         self._plain_step, self.model.train_function = self.model.train_function, measured_step
@@ -112,20 +112,29 @@ class GradientNorm(keras.callbacks.Callback):
         for holder in self._holders:
             del holder.save_own_variables, holder.load_own_variables
         del self._optimizer.apply
-        if self._statistics is not None:
+        self._unlist_statistics()
+
+    def _list_statistics(self):
+        """Have JAX carry them from step to step: its state is what optimizer, model and metrics list.
+
+        Elsewhere the lists stay as they are: TensorFlow does not export one that has lost an element.
+        """
+        if keras.backend.backend() == "jax" and self._statistics is not None:
+            self._optimizer._track_variable(self._statistics)
+
+    def _unlist_statistics(self):
+        if keras.backend.backend() == "jax" and self._statistics is not None:
             self._optimizer._untrack_variable(self._statistics)
 
     def _without_statistics(self, method):
         """`method` of an optimizer, run while the optimizer does not list the statistics."""
 
         def wrapped(store):
-            if self._statistics is not None:
-                self._optimizer._untrack_variable(self._statistics)
+            self._unlist_statistics()
             try:
                 method(store)
             finally:
-                if self._statistics is not None:
-                    self._optimizer._track_variable(self._statistics)
+                self._list_statistics()
 
         return wrapped
 
@@ -135,12 +144,15 @@ class GradientNorm(keras.callbacks.Callback):
         self._layers = list(dict.fromkeys(paths))
         strategy = getattr(self.model, "distribute_strategy", None)  # TensorFlow's alone
         with strategy.scope() if strategy else contextlib.nullcontext():
-            self._statistics = self._optimizer.add_variable(
+            self._statistics = keras.Variable(
+                "zeros",
                 (4, 1 + len(self._layers)),
                 dtype="float32",
+                trainable=False,
                 aggregation="only_first_replica",
                 name=self.name,
             )
+        self._list_statistics()
 
     def _measured_apply(self, grads, trainable_variables=None):
         grads = list(grads)

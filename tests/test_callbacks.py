@@ -1,5 +1,8 @@
 """GradientNorm and GeneralizationError against a gradient taken by hand."""
 
+import contextlib
+import copy
+import pickle
 import warnings
 
 import keras
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pls_keras import GeneralizationError, GradientNorm, PreferentialSmoothingLoss, Theta
+from pls_keras import GeneralizationError, GradientNorm, OnlineTheta, PreferentialSmoothingLoss, Theta
 
 BACKEND = keras.backend.backend()
 LOPSIDED = Theta(np.array([[0.0, 0.9, 0.1], [0.3, 0.0, 0.7], [0.6, 0.4, 0.0]]))
@@ -351,3 +354,44 @@ def test_generalization_error_without_accuracy_says_what_to_compile():
     model.compile("sgd", PreferentialSmoothingLoss(LOPSIDED))
     with pytest.raises(ValueError, match=r"metrics=\['accuracy'\]"):
         model.fit(X, Y, verbose=0, callbacks=[GeneralizationError((X, Y), (X, Y))])
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the second fit epoch with an exception."""
+
+    def __init__(self, exception):
+        super().__init__()
+        self.exception = exception
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1 and self.exception:
+            raise self.exception
+
+
+@pytest.mark.parametrize("exception", [None, ValueError("broken"), KeyboardInterrupt()])
+@pytest.mark.parametrize("callback", [GradientNorm, OnlineTheta], ids=lambda callback: callback.__name__)
+def test_after_a_fit_the_model_is_as_if_there_had_been_no_callback(callback, exception, tmp_path):
+    model = compiled(classifier())
+    with contextlib.suppress(ValueError, KeyboardInterrupt):
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=[callback(), Stop(exception)])
+    expected = model.predict(X, verbose=0)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        model.export(tmp_path / "exported", verbose=False)
+        exported = tf.saved_model.load(str(tmp_path / "exported"))
+        np.testing.assert_allclose(exported.serve(X), expected, rtol=1e-5, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    copies = [keras.saving.load_model(tmp_path / "model.keras"), copy.deepcopy(model)]
+    copies.append(pickle.loads(pickle.dumps(model)))
+    for other in copies:
+        np.testing.assert_allclose(other.predict(X, verbose=0), expected, rtol=1e-5, atol=1e-6)
+        assert len(other.optimizer.variables) == len(compiled(classifier()).optimizer.variables) + 4
+        other.fit(X, Y, epochs=1, verbose=0)
+    clone = compiled(keras.models.clone_model(model))
+    assert "grad_norm" in clone.fit(X, Y, verbose=0, callbacks=[GradientNorm()]).history
+    compiled(model)
+    history = model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback()]).history
+    assert len(history["loss"]) == 2
+    compiled(model)
+    assert sorted(model.fit(X, Y, verbose=0).history) == ["accuracy", "loss"]
