@@ -15,6 +15,7 @@ from pls_keras.thetas import Theta
 
 LOWEST_LOGIT = -1e30  # stands for -inf: a weight of zero times it is zero, not NaN
 PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
+SUM_TOLERANCE = 1e-2  # soft labels in a 16-bit float sum to one within this
 
 
 def preferential_crossentropy(
@@ -39,12 +40,13 @@ def preferential_crossentropy(
             in segmentation maps. With class ids only.
 
     Returns:
-        Losses of shape `(...)`, in nats. Where a compiled step meets a class id outside
-        `[0, classes)` or a probability outside [0, 1], the loss is NaN.
+        Losses of shape `(...)`, in nats. Where a compiled step meets a class id that is none of
+        `0, …, classes - 1`, soft labels that do not sum to one, or a probability outside [0, 1], the
+        loss is NaN.
 
     Raises:
-        ValueError: if shapes and number of classes disagree, if ε is outside [0, 1), or, in eager
-            execution, if a class id or a probability is out of range.
+        ValueError: if shapes and number of classes disagree, if ε is outside [0, 1), if labels are
+            text, or, in eager execution, if labels or a probability are out of range.
 
     Example:
         >>> theta = np.array([[0.0, 0.8, 0.2], [0.5, 0.0, 0.5], [0.1, 0.9, 0.0]])
@@ -57,6 +59,7 @@ def preferential_crossentropy(
         Goyal et al., "Exploring Preferential Label Smoothing for Neural Network based Classifiers",
         2023, section 3.
     """
+    _refuse_text(y_true)
     theta = theta if isinstance(theta, Theta) else Theta(theta)
     smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
     table = target_table(theta, smoothing_ratio) if theta.is_dense else None
@@ -90,22 +93,34 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
                 f"{tuple(y_true.shape)} holds one-hot or soft labels. Give those samples a "
                 "sample_weight of zero instead."
             )
-        targets = _soft_targets(ops.cast(y_true, dtype), theta, smoothing_ratio, table)
+        labels = ops.cast(y_true, dtype)
+        known = ops.abs(ops.sum(labels, axis=-1) - 1) <= SUM_TOLERANCE
+        known = known & ops.all(labels >= -PROBABILITY_TOLERANCE, axis=-1)
+        _raise_unless(
+            known,
+            "y_true must hold one-hot or soft labels: shares of at least 0 that sum to one. Several ones "
+            "in a row are several labels, which this loss has no use for; divide them by their number.",
+        )
+        targets = _soft_targets(labels, theta, smoothing_ratio, table)
         y_pred = ops.maximum(y_pred, LOWEST_LOGIT) if from_logits else y_pred
         losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
-        return losses if in_range is None else ops.where(in_range, losses, np.nan)
+        return ops.where(known if in_range is None else known & in_range, losses, np.nan)
 
-    ids = ops.cast(ops.squeeze(y_true, axis=-1) if same_rank else y_true, "int32")
+    labels = ops.squeeze(y_true, axis=-1) if same_rank else y_true
+    ids = ops.cast(labels, "int32")
     counted = None
     if ignore_class is not None:
         counted = ops.not_equal(ids, ignore_class)
         ids = ops.where(counted, ids, 0)
     row = ops.clip(ids, 0, theta.classes - 1)
     known = ops.equal(row, ids)
+    if keras.backend.is_float_dtype(labels.dtype):  # as Keras hands all labels to a loss
+        fractional = ops.not_equal(ops.cast(ids if counted is None else row, labels.dtype), labels)
+        known = known & ~(fractional if counted is None else counted & fractional)
     _raise_unless(
         known,
-        f"y_true must hold class ids in [0, {theta.classes}), the classes of theta, but ids lie "
-        "outside. Labels that count from 1 need y - 1.",
+        f"y_true must hold class ids in [0, {theta.classes}), whole numbers, the classes of theta. "
+        "Labels that count from 1 need y - 1.",
     )
     targets = _Targets(row, theta, smoothing_ratio, table, dtype)
     losses = _crossentropy_of_logits(targets, y_pred) if from_logits else -targets.dot(_log(y_pred))
@@ -152,6 +167,10 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.observer = None  # sees each batch and gives the table of targets (`OnlineTheta`)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        _refuse_text(y_true)
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
         if self.observer is not None:
@@ -361,8 +380,24 @@ def _checked_smoothing_ratio(smoothing_ratio):
     return float(smoothing_ratio)
 
 
+def _refuse_text(y_true):
+    """Before Keras takes text for numbers: "Invalid dtype: str32"."""
+    dtype = str(getattr(y_true, "dtype", ""))
+    is_text = dtype == "object" or "str" in dtype or dtype[1:2] in ("U", "S")
+    if is_text or any(isinstance(value, (str, bytes)) for value in keras.tree.flatten(y_true)):
+        raise ValueError(
+            "y_true must hold class ids, and holds text or objects. Make ids of labels in the order of the "
+            "model's outputs: np.array([theta.labels.index(label) for label in y])."
+        )
+
+
 def _check_shapes(y_true, y_pred, theta):
     labels, predictions = tuple(y_true.shape), tuple(y_pred.shape)
+    if predictions and predictions[-1] == 1:
+        raise ValueError(
+            "y_pred has one output, and this loss needs one for each class. For two classes end the model "
+            "with Dense(2, 'softmax') in place of Dense(1, 'sigmoid'); class ids 0 and 1 stay as they are."
+        )
     if not predictions or predictions[-1] not in (None, theta.classes):
         raise ValueError(
             f"theta has {theta.classes} classes, so y_pred must have shape (..., {theta.classes}). "
@@ -385,4 +420,5 @@ def _raise_unless(condition, message):
     except TypeError:  # a symbolic tensor has no truth value
         return
     if not holds:
-        raise ValueError(message)
+        first = np.argwhere(~np.atleast_1d(ops.convert_to_numpy(condition)))[0].tolist()
+        raise ValueError(f"{message} The first that is not: sample {', '.join(map(str, first))}.")

@@ -395,6 +395,15 @@ BAD_CALLS = {
     "y_true must hold class ids of shape": {"y_true": np.zeros((5, 4))},
     r"class ids in \[0, 6\)": {"y_true": np.array([0, 1, 2, 3, 6])},
     "Labels that count from 1": {"y_true": np.array([0, 1, 2, 3, -1])},
+    "whole numbers": {"y_true": np.array([0.0, 1.5, 2.0, 3.0, 1.0])},
+    "that is not: sample 3": {"y_true": np.array([0, 1, 2, np.nan, 1])},
+    "Several ones .* sample 0": {"y_true": np.eye(6)[[0, 1, 2, 3, 4]] + np.eye(6)[[0, 2, 2, 3, 4]]},
+    "sum to one.* sample 2": {"y_true": np.eye(6)[[0, 1, 2, 3, 4]] * [[1], [1], [0], [1], [1]]},
+    "at least 0 .* sample 0": {"y_true": np.tile([1.2, -0.2, 0, 0, 0, 0], (5, 1))},
+    "soft labels: shares .* sample 4": {"y_true": np.vstack([np.eye(6)[:4], np.full((1, 6), np.nan)])},
+    "holds text": {"y_true": ["cat", "dog", "cat", "dog", "cat"]},
+    "text or objects": {"y_true": np.array(["cat", "dog", "cat", "dog", "cat"], object)},
+    r"Dense\(2, 'softmax'\)": {"y_pred": np.zeros((5, 1))},
     "pass from_logits=True": {"from_logits": False},
     r"smoothing_ratio must lie in \[0, 1\)": {"smoothing_ratio": 1.0},
     "Received: -0.1": {"smoothing_ratio": -0.1},
@@ -412,7 +421,7 @@ def test_bad_input_is_a_clear_error(representation, message):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras on torch runs every step eagerly")
-@pytest.mark.parametrize("wrong", ["class id", "probability"])
+@pytest.mark.parametrize("wrong", ["class id", "fraction", "labels", "probability"])
 def test_bad_input_in_a_compiled_step_shows_as_nan(representation, wrong):
     model = keras.Sequential([keras.Input((K,)), keras.layers.Activation("linear")])
     model.compile("sgd", PreferentialSmoothingLoss(build_theta("clusters")))
@@ -420,9 +429,26 @@ def test_bad_input_in_a_compiled_step_shows_as_nan(representation, wrong):
     assert np.isfinite(model.evaluate(x, y, verbose=0))
     if wrong == "class id":
         y[0] = K
+    elif wrong == "fraction":
+        y = y + 0.5
+    elif wrong == "labels":
+        y = 2 * np.eye(K)[y]
     else:
         x = LOGITS
     assert np.isnan(model.evaluate(x, y, verbose=0))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_soft_labels_may_sum_to_one_as_nearly_as_their_dtype_says(dtype):
+    labels = ops.cast(np.random.default_rng(0).dirichlet(np.ones(1000), 8), dtype)
+    losses = preferential_crossentropy(labels, np.zeros((8, 1000)), uniform_theta(1000), from_logits=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(losses), np.log(1000), rtol=2e-3)
+
+
+def test_text_is_refused_before_keras_takes_it_for_numbers():
+    loss = PreferentialSmoothingLoss(build_theta("clusters"))
+    with pytest.raises(ValueError, match=r"theta.labels.index"):
+        loss(np.array(["cat"] * 5), softmax(LOGITS))
 
 
 @pytest.mark.parametrize("from_logits", [True, False])
