@@ -625,6 +625,58 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
         Theta.load(tmp_path / "theta.json")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"matrix": [["a", "b"], ["c", "d"]]}, "matrix must hold numbers"),
+        ({"matrix": [[0.0, 1.0], [1.0]]}, "matrix must hold numbers, as many in each row"),
+        ({"matrix": [[0.0, 1.0], [2.0, 0.0]]}, "row 'b' sums to 2"),
+        ({"groups": [0, 2_000_000_000]}, r"groups must lie in \[0, 2\).*2000000000"),
+        ({"groups": [0, 10**30]}, "groups must hold whole numbers"),
+        ({"groups": [0, 0.5]}, "groups must hold whole numbers"),
+        ({"indices": [[0], [2]]}, r"indices must lie in \[0, 2\)"),
+        ({"indices": [[-1], [0]]}, r"indices must lie in \[0, 2\).*-1"),
+        ({"values": [[0.0]]}, "Shapes must be"),
+        ({"group_weight": "half"}, "group_weight must hold numbers"),
+    ],
+)
+def test_a_file_with_a_field_that_cannot_be_names_file_and_field(tmp_path, fields, said):
+    parts = {"groups": [0, 0], "group_weight": [0.5, 0.5], "indices": [[0], [1]], "values": [[0.0], [0.0]]}
+    content = {"labels": ["a", "b"], "provenance": {}, **({} if "matrix" in fields else parts), **fields}
+    (tmp_path / "theta.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"theta\.json' is not a file that Theta\.save wrote: .*{said}"):
+        Theta.load(tmp_path / "theta.json")
+
+
+def test_two_hundred_thousand_brackets_are_refused(tmp_path):
+    (tmp_path / "theta.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match=r"theta\.json' is not a file"):
+        Theta.load(tmp_path / "theta.json")
+
+
+def test_thetas_of_the_same_content_are_equal_and_hash_alike(tmp_path, monkeypatch):
+    theta = semantic_theta("abcdef", np.random.default_rng(0).normal(size=(6, 3)))
+    theta.save(tmp_path / "theta.json")
+    same = [Theta.load(tmp_path / "theta.json"), pickle.loads(pickle.dumps(theta)), Theta(theta.to_frame())]
+    assert all(other == theta and hash(other) == hash(theta) for other in same)
+    others = [theta.sharpen(2), theta.select("fedcba"), theta.top_k(2), uniform_theta("abcdef"), "theta"]
+    assert not any(other == theta for other in others)
+    assert len({theta, *same, *others}) == 6
+    monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 5)
+    parts = cluster_theta({"a": 0, "b": 0, "c": 1, "d": 1, "e": 1, "f": 0})
+    whole = Theta(parts.to_frame())
+    assert not parts.is_dense
+    assert whole.is_dense
+    assert parts == whole
+    assert hash(parts) == hash(whole)
+    assert parts != uniform_theta("abcdef", include_true=False)
+
+
+def test_a_label_that_is_none_brings_up_near_ones():
+    with pytest.raises(KeyError, match=r"No label .mapel_tree. among the 100\. Near ones: maple_tree"):
+        Theta.load("cifar100-cls").row("mapel_tree")
+
+
 def test_a_saved_theta_is_readable(tmp_path):
     Theta([[0.0, 1.0], [0.25, 0.75]], ["säd], [", "b"]).save(tmp_path / "theta.json")
     text = (tmp_path / "theta.json").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Theta: how the smoothing mass of each class is shared among the others (section 3)."""
 
 import collections
+import difflib
 import json
 import pathlib
 import types
@@ -54,7 +55,7 @@ class Theta:
                     f"Received: index {list(matrix.index)}, columns {list(matrix.columns)}"
                 )
             labels = matrix.index if labels is None else labels
-        matrix = np.array(matrix, dtype="float64")
+        matrix = _array("matrix", matrix, "float64")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
             raise ValueError(
                 "matrix must have shape (classes, classes) with at least 2 classes. "
@@ -90,15 +91,15 @@ class Theta:
     def _from_parts(cls, labels, provenance, *, groups, group_weight, indices, values):
         """A valid theta from the parts of its structured form; dense if it has few classes."""
         theta = object.__new__(cls)
-        theta._fill(
-            labels,
-            provenance,
-            len(groups),
-            groups=np.array(groups, "int32"),
-            group_weight=np.array(group_weight, "float64"),
-            indices=np.array(indices, "int32"),
-            values=np.array(values, "float64"),
-        )
+        parts = {
+            "groups": _array("groups", groups, "int64"),
+            "group_weight": _array("group_weight", group_weight, "float64"),
+            "indices": _array("indices", indices, "int64"),
+            "values": _array("values", values, "float64"),
+        }
+        _check_parts(**parts)
+        parts |= {name: parts[name].astype("int32") for name in ("groups", "indices")}
+        theta._fill(labels, provenance, len(groups), **parts)
         if theta.classes > DENSE_LIMIT:
             sizes = np.bincount(theta.groups)[theta.groups]
             theta._check_sums(sizes * theta.group_weight + theta.values.sum(axis=1))
@@ -143,6 +144,22 @@ class Theta:
 
     def __reduce__(self):
         return Theta.from_config, (self.get_config(),)
+
+    def __eq__(self, other):
+        """Whether both have the same labels and the same rows, wherever they come from."""
+        if not isinstance(other, Theta):
+            return NotImplemented
+        if self is other or self.labels != other.labels:
+            return self is other
+        if self.is_dense and other.is_dense:
+            return np.array_equal(self.matrix, other.matrix)
+        return all(np.array_equal(self.rows(ids), other.rows(ids)) for ids in self._chunks())
+
+    def __hash__(self):
+        if "_hash" not in vars(self):
+            ends = self.rows(np.array([0, self.classes - 1])).tobytes()
+            object.__setattr__(self, "_hash", hash((self.labels, ends)))
+        return self._hash
 
     def __len__(self):
         return len(self.labels)
@@ -196,6 +213,10 @@ class Theta:
         np.add.at(rows, (np.arange(len(ids))[:, None], self.indices[ids]), self.values[ids])
         return rows
 
+    def _chunks(self):
+        """Ids of all classes, so many at a time that their rows take little memory."""
+        return np.array_split(np.arange(self.classes), -(-(self.classes**2) // CHUNK_ENTRIES))
+
     def row(self, label):
         """The distribution of true class `label` over all classes, a `Series`.
 
@@ -203,7 +224,8 @@ class Theta:
             KeyError: if theta has no such label.
         """
         if label not in self.labels:
-            raise KeyError(f"No label {label!r} among {list(self.labels[:20])}")
+            near = difflib.get_close_matches(str(label), self.labels) or self.labels[:5]
+            raise KeyError(f"No label {label!r} among the {self.classes}. Near ones: {', '.join(near)}")
         return pd.Series(self.rows([self.labels.index(label)])[0], index=self.labels, name=label)
 
     def neighbours(self, label, n=5):
@@ -225,8 +247,7 @@ class Theta:
             raise ValueError(f"k must lie in [1, {self.classes}], the classes. Received: {k}")
         indices = np.empty((self.classes, k), "int32")
         values = np.empty((self.classes, k))
-        chunks = -(-(self.classes**2) // CHUNK_ENTRIES)
-        for chunk in np.array_split(np.arange(self.classes), chunks):
+        for chunk in self._chunks():
             rows = self.rows(chunk)
             indices[chunk] = np.argpartition(-rows, k - 1, axis=1)[:, :k]
             values[chunk] = np.take_along_axis(rows, indices[chunk], axis=1)
@@ -327,13 +348,43 @@ class Theta:
             )
         try:
             return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ValueError(f"{str(path)!r} is not a file that Theta.save wrote: no {error}") from error
+        except (ValueError, TypeError, RecursionError) as error:  # JSON's and Unicode's are ValueErrors
             raise ValueError(f"{str(path)!r} is not a file that Theta.save wrote: {error}") from error
 
     @staticmethod
     def shipped():
         """Names of the thetas that come with the package, for `Theta.load`."""
         return sorted(file.stem for file in SHIPPED.glob("*.json"))
+
+
+def _array(name, value, dtype):
+    """An array of a field of theta, as a copy."""
+    try:
+        array = np.array(value)
+        if array.dtype.kind in "biuf" and (dtype == "float64" or (array == array.astype(dtype)).all()):
+            return array.astype(dtype)
+    except (ValueError, OverflowError):  # rows of different lengths
+        pass
+    kind = "whole numbers" if dtype == "int64" else "numbers"
+    raise ValueError(f"{name} must hold {kind}, as many in each row.")
+
+
+def _check_parts(groups, group_weight, indices, values):
+    """Before anything is made of them: a file may say what it likes."""
+    classes = len(groups)
+    shapes = [array.shape for array in (groups, group_weight, indices, values)]
+    if shapes[:2] != 2 * [(classes,)] or indices.ndim != 2 or indices.shape != values.shape:
+        wanted = "groups and group_weight (classes,), indices and values (classes, n)"
+        raise ValueError(f"Shapes must be: {wanted}. Received: {', '.join(map(str, shapes))}")
+    if len(indices) != classes:
+        raise ValueError(f"indices must have a row for each of {classes} classes. Received: {len(indices)}")
+    for name, array in (("groups", groups), ("indices", indices)):
+        if array.size and (array.min() < 0 or array.max() >= classes):
+            raise ValueError(
+                f"{name} must lie in [0, {classes}), the classes. Received: {array.min()} to {array.max()}"
+            )
 
 
 def _entropy_terms(p):
