@@ -1,6 +1,7 @@
 """Callbacks that measure training dynamics, whose curves `History` holds, and one that learns theta."""
 
 import contextlib
+import warnings
 
 import keras
 import numpy as np
@@ -27,9 +28,10 @@ class GradientNorm(keras.callbacks.Callback):
     - `grad_norm_max`: maximum,
     - `grad_norm/<layer>`: with `per_layer`, the mean of each layer's own norm.
 
-    Callbacks that read these, such as `CSVLogger`, come after this one in the list. The step is
-    compiled anew when training starts; the optimizer is as before when it ends, and a model saved
-    during training holds nothing of this callback.
+    Where `model.optimizer` applies nothing, as under a `train_step` that has an optimizer of its own,
+    there is a warning and no entry. Callbacks that read these, such as `CSVLogger`, come after this one
+    in the list. The step is compiled anew when training starts; the optimizer is as before when it
+    ends, and a model saved during training holds nothing of this callback.
 
     Args:
         per_layer: also measure each layer with trainable weights.
@@ -51,6 +53,7 @@ class GradientNorm(keras.callbacks.Callback):
         self._statistics = None
         self._layers = []
         self._measured_step = None, None  # a compilation, and the training step measured for it
+        self._has_gradients = self._has_warned = False
 
     def on_train_begin(self, logs=None):
         optimizer = _innermost(self.model.optimizer)
@@ -70,7 +73,17 @@ class GradientNorm(keras.callbacks.Callback):
             self._statistics.assign(np.zeros(self._statistics.shape, "float32"))
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._statistics is None or logs is None:
+        if logs is None:
+            return
+        if not self._has_gradients:
+            if not self._has_warned:
+                warnings.warn(
+                    "GradientNorm measures the gradients that model.optimizer applies, and it has applied "
+                    "none in this epoch: a train_step of your own may apply another optimizer. Nothing is "
+                    "written.",
+                    stacklevel=2,
+                )
+            self._has_warned = True
             return
         steps, mean, squares, maximum = ops.convert_to_numpy(self._statistics)
         if not steps[0]:  # every step was skipped for an overflow
@@ -96,7 +109,7 @@ class GradientNorm(keras.callbacks.Callback):
         # A second fit of the same compilation need not be compiled again.
         compilation, measured_step = self._measured_step
         if compilation is None or compilation is not self.model._compile_loss:
-            measured_step, self._statistics = None, None
+            measured_step, self._statistics, self._has_gradients = None, None, False
         if self._statistics is not None:
             self._list_statistics()
         elif self.model.built:
@@ -155,6 +168,7 @@ class GradientNorm(keras.callbacks.Callback):
         self._list_statistics()
 
     def _measured_apply(self, grads, trainable_variables=None):
+        self._has_gradients = True
         grads = list(grads)
         variables = list(trainable_variables or self._optimizer._trainable_variables)
         if self._statistics is None:  # the model is being built by its first step

@@ -395,3 +395,38 @@ def test_after_a_fit_the_model_is_as_if_there_had_been_no_callback(callback, exc
     assert len(history["loss"]) == 2
     compiled(model)
     assert sorted(model.fit(X, Y, verbose=0).history) == ["accuracy", "loss"]
+
+
+class OwnStep(keras.Sequential):
+    """A model whose step applies nothing to the compiled optimizer."""
+
+    def train_step(self, *args):
+        if BACKEND == "jax":
+            return {"loss": ops.zeros(())}, args[0]
+        return {"loss": ops.zeros(())}
+
+
+def test_a_step_that_does_not_apply_the_compiled_optimizer_is_said_once():
+    model = OwnStep([keras.Input((5,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", PreferentialSmoothingLoss(LOPSIDED))
+    with pytest.warns(UserWarning, match=r"model\.optimizer applies, and it has applied none") as said:
+        history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[GradientNorm()]).history
+    assert len([warning for warning in said if "GradientNorm" in str(warning.message)]) == 1
+    assert "grad_norm" not in history
+
+
+def test_driven_by_hand_it_measures_as_in_fit():
+    by_hand = compiled(classifier())
+    callbacks = keras.callbacks.CallbackList([GradientNorm()], add_history=True, model=by_hand)
+    callbacks.on_train_begin()
+    for epoch in range(2):
+        callbacks.on_epoch_begin(epoch)
+        for start in range(0, len(X), 16):
+            by_hand.train_on_batch(X[start : start + 16], Y[start : start + 16])
+        callbacks.on_epoch_end(epoch, {})
+    callbacks.on_train_end()
+
+    model = compiled(classifier())
+    fit = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0}
+    history = model.fit(X, Y, **fit, callbacks=[GradientNorm()]).history
+    np.testing.assert_allclose(by_hand.history.history["grad_norm"], history["grad_norm"], rtol=1e-5)
