@@ -362,3 +362,29 @@ def test_a_sweep_killed_at_a_random_moment_goes_on_and_ends_with_the_same_scores
     subprocess.run(sweep, check=True)
     pd.testing.assert_series_equal(scores_of(tmp_path), one_worker)
     assert done.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}.items()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="reads Linux's list of children")
+def test_workers_of_a_sweep_killed_while_they_start_end_as_well(tmp_path):
+    process = subprocess.Popen(
+        command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
+    )
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(workers := [pid for pid in children.read_text().split() if is_worker(pid)]) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 30
+    while any(map(is_worker, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_worker, workers))
+
+
+def is_worker(pid):
+    """Whether a process is there, and is a worker of joblib's."""
+    try:
+        return b"popen_loky_posix" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

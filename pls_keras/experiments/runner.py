@@ -87,9 +87,30 @@ def _finish_with_joblib(runs, workers, threads, unfinished):
     """Yield the results of runs as they end, from processes of this machine."""
     os.environ[QUIET] = "1"  # each imports TensorFlow, which has been heard once
     parallel = joblib.Parallel(
-        n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1
+        n_jobs=workers,
+        backend="loky",
+        return_as="generator_unordered",
+        batch_size=1,
+        initializer=_end_with(os.getpid()),
     )
-    yield from parallel(joblib.delayed(execute)(run, threads, unfinished, os.getpid()) for run in runs)
+    yield from parallel(joblib.delayed(execute)(run, threads, unfinished) for run in runs)
+
+
+def _end_with(parent):
+    """What a worker does first: end soon after its parent, even if that is killed outright.
+
+    A closure goes to the worker by value: it need not import this package first, for seconds.
+    """
+
+    def end_with_parent():
+        def watch():
+            while os.getppid() == parent:
+                time.sleep(1)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    return end_with_parent
 
 
 def _finish_with_ray(runs, workers, threads, unfinished):
@@ -108,22 +129,19 @@ def _finish_with_ray(runs, workers, threads, unfinished):
         yield ray.get(finished[0])
 
 
-def execute(run, threads=1, unfinished=None, owner=None):
+def execute(run, threads=1, unfinished=None):
     """Train one run in this process.
 
     Args:
         run: a `Run`.
         threads: threads to use, if the backend has not started yet.
         unfinished: folder for checkpoints of runs on images, which go on from there; None for none.
-        owner: id of the process that asked. If this one is its child, it ends with it.
 
     Returns:
         The run, its curves as a `DataFrame`, and its result: `scores`, for images `reliability`,
         `seconds` and the environment.
     """
     _share_machine(threads)
-    if os.getppid() == owner:
-        _stop_with(owner)
     if keras.backend.backend() == "jax":
         _keep_compiled_programs()
     if isinstance(run, ImageRun):
@@ -165,15 +183,3 @@ def _keep_compiled_programs():
 
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(keras_home() / "pls_keras" / "compiled"))
-
-
-def _stop_with(parent):
-    """End this process soon after its parent, even if that was killed outright."""
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    if not any(thread.name == "pls_keras-watch" for thread in threading.enumerate()):
-        threading.Thread(target=watch, name="pls_keras-watch", daemon=True).start()
