@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from pls_keras.experiments.sweeps import (
     table2,
     table3,
 )
+from pls_keras.experiments.text_training import train_on_texts
 
 RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
 
@@ -255,6 +257,27 @@ def test_a_run_that_cannot_be_written_leaves_nothing(tmp_path):
     assert run not in store
 
 
+@pytest.mark.parametrize("content", [None, '{"run": {"dataset"', ""])
+def test_a_result_that_is_cut_short_is_named(tmp_path, content):
+    store, run = RunStore(tmp_path), small_run()
+    write(store, run)
+    file = tmp_path / run.key / "result.json"
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(
+        ValueError, match=rf"{run.key}/result\.json is missing or cut short .*trains that run"
+    ):
+        store.results([run])
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "store"):
+        with pytest.raises(OSError, match=r"The store '.*file.*' cannot be written: .*another --store"):
+            run_sweep([small_run()], RunStore(folder))
+
+
 def test_execute_trains_a_run_and_says_where():
     run, history, result = execute(small_run())
     assert run == small_run()
@@ -266,6 +289,41 @@ def test_execute_trains_a_run_and_says_where():
     assert result["seconds"] > 0
     assert result["hardware"]
     assert result["packages"]["keras"]
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_a_run_that_diverges_ends_there_and_says_so(tmp_path, keep_best):
+    store = RunStore(tmp_path)
+    run = small_run("ULS", learning_rate=1e12, epochs=4, keep_best=keep_best)
+    store.write(*execute(run, unfinished=str(tmp_path / ".unfinished")))
+    [row] = store.results([run]).to_dict("records")
+    assert row["metric"] == "diverged"
+    curves = store.histories([run])
+    assert row["value"] == len(curves) < 4
+    assert curves["loss"].isna().tolist() == [False] * (len(curves) - 1) + [True]
+    assert store.reliability([run]).empty
+    assert not list((tmp_path / ".unfinished").glob("*"))
+
+
+def test_a_text_run_that_diverges_says_so():
+    class Break(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+    run = TextRun(dataset="sample", method="ULS", vectors=None, units=4, epochs=5, fold=0)
+    curves, result = train_on_texts(run, callbacks=[Break()])
+    assert result["scores"] == {"diverged": 2}
+    assert curves["loss"].isna().tolist() == [False, True]
+
+
+@pytest.mark.slow
+def test_runs_that_fail_are_named_after_the_others_are_trained(tmp_path):
+    store = RunStore(tmp_path)
+    good, bad = small_run("NoLS"), small_run("NoLS", train_images=5000)
+    with pytest.raises(RuntimeError, match=rf"1 runs ended .*seed 0 .key {bad.key}.: ValueError.*1197"):
+        run_sweep([bad, good], store)
+    assert good in store
+    assert bad not in store
 
 
 def test_a_sweep_trains_what_the_store_lacks_and_nothing_else(tmp_path):

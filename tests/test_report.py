@@ -194,6 +194,17 @@ def test_mistakes_are_compared_metric_by_metric_where_they_were_scored():
     assert "Which mistakes" not in format_report(results_of("goemotions"), REPORTS["goemotions"])
 
 
+def test_a_run_that_diverged_is_in_no_mean_and_is_named():
+    results = results_of("isear", ULS=0.02)
+    gone = (results["method"] == "ULS") & (results["fold"] == 3)
+    first = results[gone].iloc[[0]].assign(metric="diverged", value=2)
+    results = pd.concat([results[~gone], first])
+    text = format_report(results, REPORTS["table2"])
+    assert "- Diverged, and in no mean: isear ULS seed 3." in text
+    assert "- Not counted: 2 runs" in text
+    assert set(compare_with_paper(results, REPORTS["table2"])["n"]) == {4}
+
+
 def test_only_whole_seeds_of_curves_are_compared():
     cells = itertools.product(METHODS, (0.1, 0.01), range(3), (1, 2))
     curves = pd.DataFrame(cells, columns=["method", "learning_rate", "seed", "epoch"])

@@ -22,7 +22,7 @@ def main(arguments=None):
         options.run(options)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError, KeyError) as error:
+    except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"pls_keras {options.command}: error: {message}", file=sys.stderr)
         sys.exit(2)

@@ -63,7 +63,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         steps = int(self.model.optimizer.iterations)
         row = pd.DataFrame([{"epoch": epoch + 1, "steps": steps, **logs}])
         self.curves = pd.concat([self.curves, row], ignore_index=True)
-        is_best = self.monitor and np.nanargmin(self.curves[self.monitor]) == epoch
+        is_best = self.monitor and self.best_epoch == epoch + 1
         if self.folder is None:
             if is_best:
                 self._best_weights = self.model.get_weights()
@@ -84,7 +84,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
     @property
     def best_epoch(self):
         """The epoch of the best weights, the last if nothing is monitored, counted from 1."""
-        return int(np.nanargmin(self.curves[self.monitor])) + 1 if self.monitor else self.epoch
+        if self.monitor is None:
+            return self.epoch
+        return int(np.argmin(self.curves[self.monitor].fillna(np.inf))) + 1
 
     def restore_best(self):
         """Load the best weights into the model."""

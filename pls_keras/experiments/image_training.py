@@ -13,6 +13,7 @@ from pls_keras.callbacks import GeneralizationError, GradientNorm, OnlineTheta
 from pls_keras.data import load_cifar, load_digits, on_device, with_preprocessing
 from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
+from pls_keras.experiments.divergence import DivergenceError, StopAtDivergence, raise_if_diverged
 from pls_keras.experiments.gradient_split import GradientSplit
 from pls_keras.experiments.hardware import accelerator, fastest_way
 from pls_keras.experiments.methods import LEARNED
@@ -132,14 +133,19 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         are also the mean of `grad_norm` over the epochs; the `generalization_error` of the tested weights,
         and their `epoch`; and the `images_per_second` of training. With `keep_best`, the curves hold
         validation scores and nothing of the test images; else they hold `generalization_error` and test
-        scores of each epoch.
+        scores of each epoch. A run that diverges ends with that epoch, `diverged` is its only score.
     """
     images = load_images(run) if images is None else images
     resident = accelerator() is not None if resident is None else resident
+    way = fastest_way(run.precision, run.jit_compile)
+    way = {"precision": way.precision, "jit_compile": way.jit_compile}
     theta = run.theta(images)
-    if theta is None:
-        theta = _confusion_of_twin(run, images, folder and os.path.join(folder, "twin"), resident)
-    model, images, checkpoint = _train(run, images, theta, callbacks, folder, resident)
+    try:
+        if theta is None:
+            theta = _confusion_of_twin(run, images, folder and os.path.join(folder, "twin"), resident)
+        model, images, checkpoint = _train(run, images, theta, callbacks, folder, resident)
+    except DivergenceError as end:
+        return end.curves, {**end.result, "way": way}
     curves = checkpoint.curves
     tested = images.y_test, predict(model, Batches(images.x_test, None, EVAL_BATCH))
     trained = evaluate(model, Batches(*cut(images.x_train, images.y_train, run.eval_images), EVAL_BATCH))
@@ -152,13 +158,12 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
         "images_per_second": len(images.y_train) / float(seconds),
     }
     checkpoint.delete()
-    way = fastest_way(run.precision, run.jit_compile)
     return curves, {
         "scores": scores,
         "reliability": reliability(*tested),
         "guesses": guesses(tested[1]),
         "theta": model.loss.theta if run.method in LEARNED else None,
-        "way": {"precision": way.precision, "jit_compile": way.jit_compile},
+        "way": way,
     }
 
 
@@ -181,14 +186,20 @@ def _train(run, images, theta, callbacks, folder, resident):
     if run.method == "Online":
         measures.append(OnlineTheta(include_true=False))  # the true class keeps 1 - ε, as in CLS
     timer = _TrainingTime()
+    has_diverged = checkpoint.epoch and not np.isfinite(checkpoint.curves["loss"].iloc[-1])
     fit(
         model,
         batches,
-        epochs=run.epochs,
+        epochs=checkpoint.epoch if has_diverged else run.epochs,
         initial_epoch=checkpoint.epoch,
         validation_data=Batches(*cut(*held_out, run.eval_images), EVAL_BATCH),
-        callbacks=[timer, *measures, checkpoint, *callbacks],
+        callbacks=[timer, *measures, checkpoint, StopAtDivergence(), *callbacks],
     )
+    try:
+        raise_if_diverged(checkpoint.curves)
+    except DivergenceError:
+        checkpoint.delete()
+        raise
     checkpoint.restore_best()
     return model, images, checkpoint
 

@@ -43,20 +43,27 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
     Raises:
         ValueError: if `engine` or a number is out of range.
         ImportError: if Ray is asked for and not installed.
+        RuntimeError: after all others are trained and stored, if runs have failed; it names them.
     """
     if engine not in ENGINES or workers < 1 or threads < 1:
         raise ValueError(
             f"engine must be one of {ENGINES}, and workers and threads at least 1. Received: "
             f"engine={engine!r}, workers={workers}, threads={threads}"
         )
+    store.check()
     todo = [run for run in runs if run not in store]
     finish = {"joblib": _finish_with_joblib, "ray": _finish_with_ray}[engine]
     unfinished = str(store.folder.absolute() / UNFINISHED)
     with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
+        failed = {}
         for run, history, result in finish(todo, workers, threads, unfinished):
+            if history is None:
+                failed[run] = result["error"]
+                continue
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
+    _raise_if_failed(failed)
 
 
 def train_runs(runs, workers=None):
@@ -69,18 +76,35 @@ def train_runs(runs, workers=None):
     Returns:
         Pair of `DataFrame`: the curves, a row a run and epoch, and the scores, a row a run, both in the
         order of the runs. Both have columns `method`, `learning_rate` and `seed`.
+
+    Raises:
+        RuntimeError: if runs have failed or diverged; it names them.
     """
     workers = workers or fastest_workers()[0]
-    finished = {}
+    finished, failed = {}, {}
     with tqdm(total=len(runs), unit="run", smoothing=0) as bar:
         for run, curves, result in _finish_with_joblib(runs, min(workers, len(runs)), 1, None):
+            if curves is None or "diverged" in result["scores"]:
+                failed[run] = "it diverged" if curves is not None else result["error"]
+                continue
             finished[run] = curves, result["scores"]
             bar.set_postfix_str(f"{run.method}, rate {run.learning_rate:g}, seed {run.seed}")
             bar.update()
+    _raise_if_failed(failed)
     named = [{"method": run.method, "learning_rate": run.learning_rate, "seed": run.seed} for run in runs]
     curves = [finished[run][0].assign(**name) for run, name in zip(runs, named, strict=True)]
     scores = [name | finished[run][1] for run, name in zip(runs, named, strict=True)]
     return pd.concat(curves, ignore_index=True), pd.DataFrame(scores)
+
+
+def _raise_if_failed(failed):
+    """Name the runs that ended without a result; all others are stored."""
+    if failed:
+        lines = [
+            f"{run.dataset} {run.method} seed {run.seed} (key {run.key}): {error}"
+            for run, error in failed.items()
+        ]
+        raise RuntimeError(f"{len(failed)} runs ended without a result. " + "; ".join(lines))
 
 
 def _finish_with_joblib(runs, workers, threads, unfinished):
@@ -139,7 +163,7 @@ def execute(run, threads=1, unfinished=None):
 
     Returns:
         The run, its curves as a `DataFrame`, and its result: `scores`, for images `reliability`,
-        `seconds` and the environment.
+        `seconds` and the environment. Of a run that fails None, and as the result its `error`.
     """
     _share_machine(threads)
     if keras.backend.backend() == "jax":
@@ -153,7 +177,11 @@ def execute(run, threads=1, unfinished=None):
     # TensorFlow takes the first prediction of each further model for a retracing of the last one's.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     start = time.perf_counter()
-    history, result = train(run)
+    try:
+        history, result = train(run)
+    except Exception as error:  # of any kind: other runs go on
+        message = str(error).strip().splitlines() or [""]
+        return run, None, {"error": f"{type(error).__name__}: {message[0]}"}
     seconds = round(time.perf_counter() - start, 1)
     keras.utils.clear_session()
     return run, history, {**result, "seconds": seconds, **describe_environment()}

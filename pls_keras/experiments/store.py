@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import shutil
@@ -34,6 +35,16 @@ class RunStore:
     def __contains__(self, run):
         return (self.folder / run.key).is_dir()
 
+    def check(self):
+        """Raise an `OSError` that says so, before hours of training, if nothing can be written here."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
+        except OSError as error:
+            raise OSError(
+                f"The store {str(self.folder)!r} cannot be written: {error.strerror}. Give another --store."
+            ) from error
+
     def write(self, run, history, result):
         """Store a run; one that is already there stays.
 
@@ -56,7 +67,10 @@ class RunStore:
             text = json.dumps({"run": run.record(), **plain}, indent=1)
             (draft / "result.json").write_text(text + "\n", encoding="utf-8")
             draft.chmod(0o755)
+            for path in (*draft.iterdir(), draft):
+                _sync(path)
             draft.rename(self.folder / run.key)
+            _sync(self.folder)
         except OSError:
             if run not in self:
                 raise
@@ -120,7 +134,25 @@ class RunStore:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _result(self, run):
-        return json.loads((self.folder / run.key / "result.json").read_text(encoding="utf-8"))
+        file = self.folder / run.key / "result.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{file} is missing or cut short ({error}). Remove the folder {file.parent}; the next sweep "
+                "trains that run anew."
+            ) from error
+
+
+def _sync(path):
+    """Have the disk keep a file or a folder, whatever happens to the machine next."""
+    if path.is_dir() and os.name == "nt":  # which has no such call for folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def describe_environment():

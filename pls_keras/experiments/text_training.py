@@ -12,6 +12,7 @@ from pls_keras.callbacks import GradientNorm, OnlineTheta
 from pls_keras.data.feeding import fit, predict
 from pls_keras.data.text import load_text
 from pls_keras.data.tokens import LengthBatches, embedding_matrix, text_vectorization
+from pls_keras.experiments.divergence import DivergenceError, StopAtDivergence, raise_if_diverged
 from pls_keras.experiments.methods import LEARNED
 from pls_keras.experiments.scoring import guesses, reliability, score
 from pls_keras.losses import PreferentialSmoothingLoss
@@ -96,7 +97,8 @@ def train_on_texts(run, callbacks=()):
         `reliability` and `guesses` (`pls_keras.experiments.scoring`) on the test texts, and the `theta`
         that was learned, if any. The scores are also, with `val_` before them, of the validation texts;
         `best_epoch`; `oov_rate`, the share of the training texts' words without a vector of their own;
-        `fraction`, how much of the whole corpus there is; and the numbers of texts.
+        `fraction`, how much of the whole corpus there is; and the numbers of texts. A run that diverges
+        ends with that epoch, `diverged` is its only score.
     """
     texts = load_texts(run)
     train, validation, test = split_texts(run, texts)
@@ -121,18 +123,22 @@ def train_on_texts(run, callbacks=()):
             epochs=run.epochs,
             class_weight=class_weights(texts.y[train], run.class_weight),
             validation_data=batches(validation),
-            callbacks=[GradientNorm(), *learning, best, *callbacks],
+            callbacks=[GradientNorm(), *learning, best, StopAtDivergence(), *callbacks],
         )
-        return model, history, best
+        curves = pd.DataFrame(history.history)
+        curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
+        raise_if_diverged(curves)
+        return model, curves, best
 
     theta = run.theta(texts)
-    if theta is None:  # of what the same run with NoLS takes its validation texts for
-        twin = dataclasses.replace(run, method="NoLS")
-        model, *_ = trained(twin, twin.theta(texts))
-        theta = confusion_theta(*predict_texts(model, batches(validation)), texts.labels)
-    model, history, best = trained(run, theta)
-    curves = pd.DataFrame(history.history)
-    curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
+    try:
+        if theta is None:  # of what the same run with NoLS takes its validation texts for
+            twin = dataclasses.replace(run, method="NoLS")
+            model, *_ = trained(twin, twin.theta(texts))
+            theta = confusion_theta(*predict_texts(model, batches(validation)), texts.labels)
+        model, curves, best = trained(run, theta)
+    except DivergenceError as end:
+        return end.curves, end.result
     words = tokens[train][tokens[train] > 0]
     tested, validated = predict_texts(model, batches(test)), predict_texts(model, batches(validation))
     scores = {

@@ -272,6 +272,7 @@ def results_of_curves(curves):
     last["grad_norm"] = last["key"].map(curves.groupby("key")["grad_norm"].mean())
     last["seconds"] = last["key"].map(curves.groupby("key")["seconds"].sum())
     scores = ["generalization_error", "grad_norm", "train_accuracy", "test_accuracy"]
+    last.loc[last["generalization_error"].isna(), ["grad_norm"]] = np.nan  # of a run that diverged
     last["epochs"] = last["epoch"]
     names = ("key", "dataset", "learning_rate", "method", "theta", "seed", *FACTS, "seconds")
     fields = [name for name in dict.fromkeys(names) if name in last]
@@ -364,7 +365,7 @@ def format_report(results, report, *, details=True):
             blocks.append(
                 _bullets(line for metric in mistakes for line in _sentences(results, report, metric))
             )
-    return "\n\n".join([*blocks, _bullets(_notes(results, table))])
+    return "\n\n".join([*blocks, _bullets(_notes(results, report, table))])
 
 
 def _sentences(results, report, metric):
@@ -423,11 +424,16 @@ def markdown(table):
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _notes(results, table):
+def _notes(results, report, table):
     """What the runs stand on: data that is not whole, earlier thetas, settings, hardware, time."""
     runs = results.drop_duplicates("key")
     notes = []
-    if unpaired := len(runs) - int(table["n"].sum()):
+    measured = results[(results["metric"] == report.metric) & results["value"].notna()]["key"]
+    diverged = runs[~runs["key"].isin(measured)]
+    names = [f"{r['dataset']} {r['method']} seed {r['seed']}" for r in diverged.to_dict("records")]
+    if names:
+        notes.append(f"Diverged, and in no mean: {', '.join(names)}.")
+    if unpaired := len(runs) - len(diverged) - int(table["n"].sum()):
         notes.append(f"Not counted: {unpaired} runs whose seed or fold lacks a method on the same machine.")
     fractions = results[results["metric"] == "fraction"].groupby("dataset")["value"].first()
     for dataset, fraction in fractions.items():
