@@ -129,9 +129,9 @@ def read_guesses(folder, scale):
 def _replaced(kept, table, runs):
     """Which rows are of runs that a sweep no longer has, since their theta was built anew, say.
 
-    They stay as long as nothing of the same scale, data, model and method has come.
+    They stay as long as nothing of the same scale, data, classes, model and method has come.
     """
-    fields = ["scale", "dataset", "model", "method"]
+    fields = ["scale", "dataset", "model", "method", *({"classes"} & set(kept))]
     come = pd.MultiIndex.from_frame(kept[fields]).isin(pd.MultiIndex.from_frame(table[fields]))
     return come & ~kept["key"].isin([run.key for run in runs])
 

@@ -139,8 +139,8 @@ class RunStore:
             return json.loads(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{file} is missing or cut short ({error}). Remove the folder {file.parent}; the next sweep "
-                "trains that run anew."
+                f"{file} is missing or cut short ({error}). Remove the folder {file.parent}; the next "
+                "sweep trains that run anew."
             ) from error
 
 
