@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import shutil
 import time
 
 import keras
@@ -145,6 +146,8 @@ def train_on_images(run, images=None, callbacks=(), folder=None, resident=None):
             theta = _confusion_of_twin(run, images, folder and os.path.join(folder, "twin"), resident)
         model, images, checkpoint = _train(run, images, theta, callbacks, folder, resident)
     except DivergenceError as end:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
         return end.curves, {**end.result, "way": way}
     curves = checkpoint.curves
     tested = images.y_test, predict(model, Batches(images.x_test, None, EVAL_BATCH))
@@ -186,20 +189,17 @@ def _train(run, images, theta, callbacks, folder, resident):
     if run.method == "Online":
         measures.append(OnlineTheta(include_true=False))  # the true class keeps 1 - ε, as in CLS
     timer = _TrainingTime()
-    has_diverged = checkpoint.epoch and not np.isfinite(checkpoint.curves["loss"].iloc[-1])
+    if checkpoint.epoch:  # stopped when it had diverged, perhaps
+        raise_if_diverged(checkpoint.curves)
     fit(
         model,
         batches,
-        epochs=checkpoint.epoch if has_diverged else run.epochs,
+        epochs=run.epochs,
         initial_epoch=checkpoint.epoch,
         validation_data=Batches(*cut(*held_out, run.eval_images), EVAL_BATCH),
         callbacks=[timer, *measures, checkpoint, StopAtDivergence(), *callbacks],
     )
-    try:
-        raise_if_diverged(checkpoint.curves)
-    except DivergenceError:
-        checkpoint.delete()
-        raise
+    raise_if_diverged(checkpoint.curves)
     checkpoint.restore_best()
     return model, images, checkpoint
 
