@@ -75,7 +75,7 @@ def _write_tables(readme, results):
 
     def block(match):
         if match[1] == "effects":
-            found = effects_text(results)
+            found = effects_text(results, SCALES)
         else:
             texts = (report_text(match[1], scale, results, details=False) for scale in SCALES)
             found = next((text for text in texts if text), None)

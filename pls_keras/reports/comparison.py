@@ -38,7 +38,7 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
         >>> scores = pd.DataFrame({"method": ["NoLS"] * 3 + ["ULS"] * 3, "seed": [0, 1, 2] * 2,
         ...                        "accuracy": [0.90, 0.92, 0.91, 0.93, 0.94, 0.95]})
         >>> compare_methods(scores, "accuracy").round(3).loc["ULS", "difference":].to_dict()
-        {'difference': 0.03, 'margin': 0.025, 'p': 0.035, 'effect': 3.0, 'detectable': 0.034}
+        {'difference': 0.03, 'margin': 0.025, 'p': 0.035, 'effect': 3.0, 'detectable': 0.033}
     """
     by_pair = scores.pivot(index=pairs, columns="method", values=metric)
     if by_pair.isna().any(axis=None):
@@ -78,6 +78,26 @@ def detectable_errors(n):
     return scipy.optimize.brentq(
         lambda nc: scipy.stats.nct.sf(critical, n - 1, nc) - POWER, 0, 10 * critical
     )
+
+
+def pairs_needed(spread, difference):
+    """How many pairs a paired t-test needs to find a difference with a power of 80 %.
+
+    Args:
+        spread: standard deviation of the differences within pairs.
+        difference: the true difference, in the same unit.
+
+    Returns:
+        Number of pairs, at least 2.
+
+    Example:
+        >>> pairs_needed(1.0, 1.0), pairs_needed(0.5, 1.0)
+        (10, 5)
+    """
+    n = max(2, int(7.8 * (spread / difference) ** 2))  # of the normal distribution, which asks for too few
+    while detectable_errors(n) * spread / n**0.5 > difference:
+        n += 1
+    return n
 
 
 def adjust_by_holm(p):

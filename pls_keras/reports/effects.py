@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from pls_keras.experiments.sweeps import SCALES
 from pls_keras.reports.comparison import BASELINE, SIGNIFICANCE, adjust_by_holm
 from pls_keras.reports.tables import (
     COLUMNS,
@@ -17,18 +16,19 @@ from pls_keras.reports.tables import (
 TABLES = ("table1", "table2", "table3", "goemotions", "figure3", "figure4", "figure5")
 
 
-def effects_text(folder):
+def effects_text(folder, scales):
     """What the kept results say of each method, at the largest scale of each table, as Markdown.
 
     Args:
         folder: of the kept results.
+        scales: names of scales, the largest first.
 
     Returns:
         Text, or None where nothing is kept. Holm's correction is over the methods of a row.
     """
     parts = []
     for name in TABLES:
-        for scale in SCALES:
+        for scale in scales:
             try:
                 results = load_results(name, scale, folder)
             except FileNotFoundError:
