@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, with the solutions and without, and stay thin."""
+"""The notebooks run from the first cell to the last, the solutions too, and stay thin."""
 
 import pathlib
 import re
@@ -44,23 +44,20 @@ def test_no_notebook_is_left_out():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("solved", [True, False], ids=["solved", "unsolved"])
 @pytest.mark.parametrize("name", SMALL)
-def test_a_notebook_runs_from_the_first_cell_to_the_last(name, solved, monkeypatch, capsys):
+def test_a_notebook_runs_without_its_solutions_and_then_these(name, monkeypatch, capsys):
     monkeypatch.chdir(FOLDER)
     notebook = with_parameters(read(name), SMALL[name])
-    if not solved:
-        for cell in cells_with_tag(notebook, "solution"):
-            notebook.cells.remove(cell)
+    solutions = cells_with_tag(notebook, "solution")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell not in solutions]
     namespace = {}  # one for all cells, as in a kernel
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, f"{name}, a cell", "exec"), namespace)
-            plt.close("all")
+    for cell in [*cells, *solutions]:
+        exec(compile(cell.source, f"{name}, a cell", "exec"), namespace)
+        plt.close("all")
     said = capsys.readouterr().out
     assert "cannot be compared" not in said
-    assert said.count("No answer yet") == len(cells_with_tag(read(name), "solution"))
-    if solved and name == "01_theta_construction":
+    assert said.count("No answer yet") == len(solutions)
+    if name == "01_theta_construction":
         assert "Not yet." not in said
 
 
