@@ -29,7 +29,7 @@ def random_images(images):
     return rng.normal(size=(images, 32, 32, 3)).astype("float32"), rng.integers(0, 10, images)
 
 
-def bench_callbacks(rounds=15, images=512, width=16):
+def bench_callbacks(rounds=9, images=2048, width=16):
     """Epoch time of ResNet-18 with `GradientNorm`, and with `OnlineTheta`, over the time without.
 
     Args:
