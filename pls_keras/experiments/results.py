@@ -81,6 +81,11 @@ def merge_results(store, sweep, folder, vectors=None):
         if kept is not None:
             kept = kept[~_replaced(kept, table, runs)]
         merged = pd.concat([kept, table], ignore_index=True).drop_duplicates(row, keep="last")
+        # In the order of the sweep, and then what it no longer has.
+        position = {run.key: i for i, run in enumerate(runs)}
+        merged = merged.sort_values(
+            "key", kind="stable", key=lambda keys: keys.map(position).fillna(len(runs))
+        )
         folder.mkdir(parents=True, exist_ok=True)
         merged.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     if sweep == "table1":
