@@ -212,6 +212,8 @@ def test_only_whole_seeds_of_curves_are_compared():
     assert len(whole_seeds(curves)) == len(curves)
     late = (curves["seed"] == 2) & (curves["learning_rate"] == 0.01) & (curves["method"] == "ULS")
     assert set(whole_seeds(curves[~late])["seed"]) == {0, 1}
+    with pytest.raises(ValueError, match="No seed or fold is finished for every method"):
+        whole_seeds(curves[curves["method"].map(METHODS.index) != curves["seed"]])  # each lacks another
     curves.loc[late, "hardware"] = "another"
     assert set(whole_seeds(curves)["seed"]) == {0, 1}
 

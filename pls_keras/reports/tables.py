@@ -38,6 +38,7 @@ CALIBRATION = ("ece", "nll")
 LEARNED = ("train_accuracy", "test_accuracy")
 MISTAKES = ("cluster_accuracy", "mistakes_in_cluster", "cluster_share", "mistake_severity")
 STARS = f"A star marks what differs from {BASELINE} after Holm's correction."
+UNFINISHED = "No seed or fold is finished for every method on one kind of machine yet. Let the sweep go on."
 # Pairs are of one machine: on another, sums of floats round otherwise.
 MACHINE = ("hardware", "backend", "precision", "jit_compile")
 # What all runs of a table have in common: field and the words around its values.
@@ -248,12 +249,17 @@ def whole_seeds(curves):
 
     Returns:
         `DataFrame`: the rows that can be compared.
+
+    Raises:
+        ValueError: if there are none.
     """
     cells = ["learning_rate", "method"]
     machine = [name for name in MACHINE if name in curves]
     runs = curves.drop_duplicates(["seed", *cells, *machine])
     finished = runs.groupby(["seed", *machine], dropna=False).size()
     whole = finished[finished == len(runs[cells].drop_duplicates())]
+    if whole.empty:
+        raise ValueError(UNFINISHED)
     index = pd.MultiIndex.from_frame(curves[["seed", *machine]])
     return curves[index.isin(whole.index)]
 
@@ -315,9 +321,7 @@ def compare_with_paper(results, report, baseline=BASELINE, metric=None):
         means = here.groupby("method")[list(report.others)].mean()
         parts.append(compared.join(means).rename_axis("method").reset_index().assign(row=row))
     if not parts:
-        raise ValueError(
-            "No seed or fold is finished for every method on one kind of machine yet. Let the sweep go on."
-        )
+        raise ValueError(UNFINISHED)
     table = pd.concat(parts, ignore_index=True)
     cells = report.paper if report.paper is not None else pd.DataFrame(columns=paper.COLUMNS)
     cells = cells.rename(columns={"mean": "paper_mean", "std": "paper_std"})
