@@ -108,18 +108,44 @@ def test_bytes_that_are_no_utf8_do_not_stop_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("page.txt", b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "is a web page"),
-        ("empty.txt", b"", "is empty"),
-        ("prose.txt", b"It was a dark night\nand it rained\n", "no word vectors .it begins with 'It was"),
-        ("picture.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "has no word vectors"),
-        ("cut.txt", b"tree 1 2 3\noak 4 5 6\nmaple 7", "has 1 numbers in line 3, where each word has 3"),
-        ("header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "that it has 5 words, and has 2"),
-        ("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "where each word has 4"),
-        ("cut.txt.gz", gzip.compress(b"tree 1 2 3\n" * 1000)[:40], "damaged or only a part"),
-        ("cut.bin", b"5 3\ntree \x00\x00", "damaged or only a part"),
-        ("page.bin", b"<!DOCTYPE html>\n<html>", "no file of gensim or word2vec"),
-        ("bad.zip", b"PK\x03\x04 and then nothing", "damaged or only a part"),
-        ("bad.kv", b"not a pickle", "no file of gensim or word2vec"),
+        pytest.param(
+            "page.txt",
+            b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n",
+            "is a web page",
+            id="page.txt",
+        ),
+        pytest.param("empty.txt", b"", "is empty", id="empty.txt"),
+        pytest.param(
+            "prose.txt",
+            b"It was a dark night\nand it rained\n",
+            "no word vectors .it begins with 'It was",
+            id="prose.txt",
+        ),
+        pytest.param(
+            "picture.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "has no word vectors", id="picture.txt"
+        ),
+        pytest.param(
+            "cut.txt",
+            b"tree 1 2 3\noak 4 5 6\nmaple 7",
+            "has 1 numbers in line 3, where each word has 3",
+            id="cut.txt",
+        ),
+        pytest.param(
+            "header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "that it has 5 words, and has 2", id="header.txt"
+        ),
+        pytest.param("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "where each word has 4", id="wide.txt"),
+        pytest.param(
+            "cut.txt.gz",
+            gzip.compress(b"tree 1 2 3\n" * 1000, mtime=0)[:40],
+            "damaged or only a part",
+            id="cut.txt.gz",
+        ),
+        pytest.param("cut.bin", b"5 3\ntree \x00\x00", "damaged or only a part", id="cut.bin"),
+        pytest.param(
+            "page.bin", b"<!DOCTYPE html>\n<html>", "no file of gensim or word2vec", id="page.bin"
+        ),
+        pytest.param("bad.zip", b"PK\x03\x04 and then nothing", "damaged or only a part", id="bad.zip"),
+        pytest.param("bad.kv", b"not a pickle", "no file of gensim or word2vec", id="bad.kv"),
     ],
 )
 def test_what_holds_no_vectors_says_what_it_is_and_what_is_wanted(tmp_path, name, content, said):
