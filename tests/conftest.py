@@ -17,6 +17,16 @@ if keras.backend.backend() == "tensorflow":  # two devices for the tests of tf.d
     tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
 
 
+def pytest_addoption(parser):
+    parser.addoption("--release", action="store_true", help="search and kill as often as before a release")
+
+
+@pytest.fixture(scope="session")
+def release(request):
+    """Whether these are the long tests of a release."""
+    return request.config.getoption("release")
+
+
 @pytest.fixture(scope="session")
 def data_root():
     """Folder of real data: glove/, text/, cifar10/, cifar100/."""

@@ -4,10 +4,8 @@ import dataclasses
 import itertools
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -46,10 +44,6 @@ def write(store, run, value=0.5):
     history = pd.DataFrame({"epoch": [1, 2], "loss": [value, value]})
     where = {"seconds": 1, "hardware": "h", "backend": "b"}
     store.write(run, history, {"scores": {"accuracy": value}, **where})
-
-
-def command(*arguments, **options):
-    return [sys.executable, "-m", "pls_keras", *arguments]
 
 
 @pytest.mark.parametrize("run", [small_run(), TextRun(dataset="tec", method="ULS")])
@@ -380,69 +374,3 @@ def test_a_worker_gets_memory_that_it_freed_without_asking_the_system_again():
 def test_a_sweep_with_a_bad_option_is_an_error(tmp_path, options):
     with pytest.raises(ValueError, match="engine must be one of"):
         run_sweep([small_run()], RunStore(tmp_path), **options)
-
-
-def scores_of(folder):
-    results = RunStore(folder).results(table2("smoke"))
-    return results[results["metric"] != "seconds"].set_index(["key", "metric"])["value"]
-
-
-@pytest.fixture(scope="module")
-def one_worker(tmp_path_factory):
-    """Scores of a small sweep that one worker ran to its end."""
-    folder = tmp_path_factory.mktemp("one")
-    subprocess.run(command("run", "table2", "--scale", "smoke", "--store", folder), check=True)
-    return scores_of(folder)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["joblib", "ray"])
-def test_two_workers_get_the_scores_of_one(tmp_path, one_worker, engine):
-    if engine == "ray":
-        pytest.importorskip("ray")
-    sweep = command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
-    subprocess.run([*sweep, "--engine", engine], check=True)
-    pd.testing.assert_series_equal(scores_of(tmp_path), one_worker)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_a_sweep_killed_at_a_random_moment_goes_on_and_ends_with_the_same_scores(tmp_path, one_worker):
-    sweep = command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
-    process = subprocess.Popen(sweep)
-    while len(list(tmp_path.glob("[!.]*"))) < 2:
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(np.random.default_rng().uniform(0, 2))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
-    subprocess.run(sweep, check=True)
-    pd.testing.assert_series_equal(scores_of(tmp_path), one_worker)
-    assert done.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}.items()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="reads Linux's list of children")
-def test_workers_of_a_sweep_killed_while_they_start_end_as_well(tmp_path):
-    process = subprocess.Popen(
-        command("run", "table2", "--scale", "smoke", "--store", tmp_path, "--workers", "2")
-    )
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(workers := [pid for pid in children.read_text().split() if is_worker(pid)]) < 2:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    end = time.monotonic() + 30
-    while any(map(is_worker, workers)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not any(map(is_worker, workers))
-
-
-def is_worker(pid):
-    """Whether a process is there, and is a worker of joblib's."""
-    try:
-        return b"popen_loky_posix" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False

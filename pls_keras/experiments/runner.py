@@ -9,6 +9,7 @@ import time
 import joblib
 import keras
 import pandas as pd
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm.auto import tqdm
 
 from pls_keras._start import QUIET
@@ -43,7 +44,9 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
     Raises:
         ValueError: if `engine` or a number is out of range.
         ImportError: if Ray is asked for and not installed.
-        RuntimeError: after all others are trained and stored, if runs have failed; it names them.
+        OSError: if the store cannot be written, or another sweep is at work in it.
+        RuntimeError: after all others are trained and stored, if runs have failed; it names them. Also if
+            a worker was killed.
     """
     if engine not in ENGINES or workers < 1 or threads < 1:
         raise ValueError(
@@ -51,19 +54,27 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
             f"engine={engine!r}, workers={workers}, threads={threads}"
         )
     store.check()
+    with store.lock():
+        failed = _train_and_store(runs, store, workers, engine, threads)
+    _raise_if_failed(failed)
+
+
+def _train_and_store(runs, store, workers, engine, threads):
+    """Train and store what the store lacks; return the errors of those that have failed, by run."""
     todo = [run for run in runs if run not in store]
     finish = {"joblib": _finish_with_joblib, "ray": _finish_with_ray}[engine]
     unfinished = str(store.folder.absolute() / UNFINISHED)
+    failed = {}
     with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
-        failed = {}
         for run, history, result in finish(todo, workers, threads, unfinished):
             if history is None:
+                store.check()  # on a full disk the others would fail as well
                 failed[run] = result["error"]
                 continue
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
-    _raise_if_failed(failed)
+    return failed
 
 
 def train_runs(runs, workers=None):
@@ -117,7 +128,13 @@ def _finish_with_joblib(runs, workers, threads, unfinished):
         batch_size=1,
         initializer=_end_with(os.getpid()),
     )
-    yield from parallel(joblib.delayed(execute)(run, threads, unfinished) for run in runs)
+    try:
+        yield from parallel(joblib.delayed(execute)(run, threads, unfinished) for run in runs)
+    except TerminatedWorkerError as error:
+        raise RuntimeError(
+            "A worker was killed, perhaps for want of memory: take fewer workers. Finished runs are safe; "
+            "the same sweep, started again, goes on from there."
+        ) from error
 
 
 def _end_with(parent):

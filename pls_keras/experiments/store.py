@@ -1,5 +1,6 @@
 """Finished runs on disk: whole or not there at all, so that a sweep may be stopped at any moment."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -8,6 +9,7 @@ import platform
 import shutil
 import tempfile
 
+import filelock
 import keras
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ import pandas as pd
 from pls_keras.experiments.hardware import describe_hardware
 from pls_keras.thetas import Theta
 
+SPARE = 2**20  # bytes that a store must have room for
 PACKAGES = ("pls_keras", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn")
 
 
@@ -39,10 +42,25 @@ class RunStore:
         """Raise an `OSError` that says so, before hours of training, if nothing can be written here."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.folder).close()
+            with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
+                file.write(bytes(SPARE))
         except OSError as error:
+            raise self._unwritable(error) from error
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Keep other sweeps out, in this process or another, until the context ends.
+
+        Raises:
+            OSError: if another sweep is at work here.
+        """
+        try:
+            with filelock.FileLock(self.folder / ".lock", blocking=False):
+                yield
+        except filelock.Timeout as error:
             raise OSError(
-                f"The store {str(self.folder)!r} cannot be written: {error.strerror}. Give another --store."
+                f"Another sweep is at work in the store {str(self.folder)!r}. Start this one when that has "
+                "ended, or give another --store."
             ) from error
 
     def write(self, run, history, result):
@@ -71,9 +89,9 @@ class RunStore:
                 _sync(path)
             draft.rename(self.folder / run.key)
             _sync(self.folder)
-        except OSError:
+        except OSError as error:
             if run not in self:
-                raise
+                raise self._unwritable(error) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -132,6 +150,12 @@ class RunStore:
                 where = {name: result[name] for name in ("hardware", "backend")} | result.get("way", {})
                 parts.append(read(run.key, result).assign(key=run.key, **fields | where))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _unwritable(self, error):
+        return OSError(
+            f"The store {str(self.folder)!r} cannot be written: {error.strerror or error}. Finished runs "
+            "are safe. Make room for it, or give another --store."
+        )
 
     def _result(self, run):
         file = self.folder / run.key / "result.json"

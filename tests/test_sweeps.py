@@ -1,0 +1,157 @@
+"""Sweeps as processes: workers, engines, kills, full disks, two at once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from pls_keras.experiments.runner import UNFINISHED, run_sweep
+from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.sweeps import sweep_runs
+
+LONGEST = 20  # seconds from the start of a sweep until it is killed
+
+pytestmark = pytest.mark.slow
+needs_sigkill = pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+
+
+def sweep(name, store, *options):
+    """The command of a sweep at smoke scale with two workers."""
+    options = "--workers", "2", *options
+    return [sys.executable, "-m", "pls_keras", "run", name, "--scale", "smoke", "--store", store, *options]
+
+
+def scores_of(name, folder):
+    results = RunStore(folder).results(sweep_runs(name, "smoke", None))
+    return results[results["metric"] != "seconds"].set_index(["key", "metric"])["value"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Gives the scores of a sweep that one worker ran to its end, by the sweep's name."""
+    scores = {}
+
+    def undisturbed(name):
+        if name not in scores:
+            folder = tmp_path_factory.mktemp(name)
+            subprocess.run(sweep(name, folder, "--workers", "1"), check=True)
+            scores[name] = scores_of(name, folder)
+        return scores[name]
+
+    return undisturbed
+
+
+@needs_sigkill
+@pytest.mark.parametrize(
+    ("engine", "name"), [("joblib", "table2"), ("ray", "table2"), ("joblib", "figure3")]
+)
+def test_a_sweep_killed_at_random_moments_ends_with_the_scores_of_one_worker(
+    tmp_path, undisturbed, release, engine, name
+):
+    """The parent or a worker gets SIGKILL: what is stored stays as it is, and no worker lives on."""
+    if engine == "ray":
+        pytest.importorskip("ray")
+    elif name == "figure3" and not release:
+        pytest.skip("only with --release")
+    random = np.random.default_rng()
+    kills = 100 if release else 1
+    folder = tmp_path / "store"
+    while kills:
+        process = subprocess.Popen(sweep(name, folder, "--engine", engine))
+        done = kill(process, folder, random)
+        kills -= done
+        if not done:  # it ended first
+            assert process.returncode == 0
+            pd.testing.assert_series_equal(scores_of(name, folder), undisturbed(name))
+            shutil.rmtree(folder)
+    subprocess.run(sweep(name, folder, "--engine", engine), check=True)
+    pd.testing.assert_series_equal(scores_of(name, folder), undisturbed(name))
+    assert not [*folder.glob(f"{UNFINISHED}/*"), *folder.glob(".draft-*/result.json")]
+
+
+def kill(process, folder, random):
+    """Kill a sweep or one of its workers; return whether that came before its end."""
+    before = {path: path.read_bytes() for path in folder.glob("*/result.json")}
+    try:
+        process.wait(random.uniform(0, LONGEST))
+        return False
+    except subprocess.TimeoutExpired:
+        pass
+    family = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in family if is_worker(child)]
+    if workers and random.integers(2):
+        workers[random.integers(len(workers))].kill()
+    else:
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    assert before.items() <= {path: path.read_bytes() for path in folder.glob("*/result.json")}.items()
+    return True
+
+
+def is_worker(process):
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return "popen_loky_posix" in command or "ray::" in command
+
+
+@needs_sigkill
+def test_workers_of_a_sweep_killed_while_they_start_end_as_well(tmp_path):
+    process = subprocess.Popen(sweep("table2", tmp_path))
+    parent = psutil.Process(process.pid)
+    while len(workers := [child for child in parent.children() if is_worker(child)]) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
+def test_a_second_sweep_on_a_store_says_that_there_is_one(tmp_path):
+    store = RunStore(tmp_path)
+    with (
+        store.lock(),
+        pytest.raises(OSError, match="Another sweep is at work in the store "),
+    ):
+        run_sweep([], RunStore(tmp_path))
+    run_sweep([], store)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a small file system")
+def test_on_a_full_disk_a_sweep_ends_with_one_sentence(tmp_path):
+    """The disk is filled as soon as the sweep has found room on it."""
+    code = """if True:
+        import contextlib
+        import sys
+        from pls_keras.experiments.runner import run_sweep
+        from pls_keras.experiments.store import RunStore
+        from pls_keras.experiments.sweeps import sweep_runs
+
+        def check_and_fill():
+            check()
+            with contextlib.suppress(OSError), open(sys.argv[1] + "/large", "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(2**12))
+
+        store = RunStore(sys.argv[1])
+        check, store.check = store.check, check_and_fill
+        run_sweep(sweep_runs("figure3", "smoke", None), store)
+    """
+    small = f'mount -t tmpfs -o size=2m small {tmp_path} && exec "$@"'
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", small, "-"]
+    if subprocess.run([*inside, "true"]).returncode:
+        pytest.skip("no small file system can be mounted")
+    ended = subprocess.run([*inside, sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert ended.stderr.strip().splitlines()[-1].startswith(f"OSError: The store '{tmp_path}' cannot be wr")
+    assert "No space left on device. Finished runs are safe." in ended.stderr
