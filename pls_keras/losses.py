@@ -13,7 +13,7 @@ from keras.src.backend.common.masking import set_keras_mask
 
 from pls_keras.thetas import Theta
 
-LOWEST_LOGIT = -1e30  # stands for -inf: a weight of zero times it is zero, not NaN
+LOWEST_LOGIT = -3e38  # below the largest: stands for -inf, as zero times it is zero, not NaN
 PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
 SUM_TOLERANCE = 1e-2  # soft labels in a 16-bit float sum to one within this
 
@@ -102,21 +102,25 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
             "in a row are several labels, which this loss has no use for; divide them by their number.",
         )
         targets = _soft_targets(labels, theta, smoothing_ratio, table)
-        y_pred = ops.maximum(y_pred, LOWEST_LOGIT) if from_logits else y_pred
+        y_pred = _below_the_largest(y_pred) if from_logits else y_pred
         losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
         return ops.where(known if in_range is None else known & in_range, losses, np.nan)
 
     labels = ops.squeeze(y_true, axis=-1) if same_rank else y_true
     ids = ops.cast(labels, "int32")
+    whole = None
+    if keras.backend.is_float_dtype(labels.dtype):  # as Keras hands all labels to a loss
+        whole = ops.equal(ops.cast(ids, labels.dtype), labels)
     counted = None
     if ignore_class is not None:
         counted = ops.not_equal(ids, ignore_class)
+        counted = counted if whole is None else counted | ~whole
         ids = ops.where(counted, ids, 0)
+        # Whatever the others hold, NaN included, their gradient is zero.
+        y_pred = ops.where(ops.expand_dims(counted, -1), y_pred, 1.0)
     row = ops.clip(ids, 0, theta.classes - 1)
     known = ops.equal(row, ids)
-    if keras.backend.is_float_dtype(labels.dtype):  # as Keras hands all labels to a loss
-        fractional = ops.not_equal(ops.cast(ids if counted is None else row, labels.dtype), labels)
-        known = known & ~(fractional if counted is None else counted & fractional)
+    known = known if whole is None else known & whole
     _raise_unless(
         known,
         f"y_true must hold class ids in [0, {theta.classes}), whole numbers, the classes of theta. "
@@ -205,7 +209,7 @@ def _crossentropy_of_logits(targets, logits):
     @ops.custom_gradient
     def losses(logits):
         # Before any dot product: at a common offset of 1e4 the sum would lose three digits.
-        shifted = ops.maximum(logits - ops.max(logits, axis=-1, keepdims=True), LOWEST_LOGIT)
+        shifted = _below_the_largest(logits)
         exponentials = ops.exp(shifted)
         total = ops.sum(exponentials, axis=-1)
 
@@ -216,6 +220,13 @@ def _crossentropy_of_logits(targets, logits):
         return ops.log(total) - targets.dot(shifted), gradient
 
     return losses(logits)
+
+
+def _below_the_largest(logits):
+    """Logits less the largest of each sample, -inf made finite. Their softmax is the same."""
+    largest = ops.max(logits, axis=-1, keepdims=True, initial=-np.inf)  # initial: for a batch of none
+    shifted = logits - ops.stop_gradient(largest)
+    return ops.where(shifted < LOWEST_LOGIT, LOWEST_LOGIT, shifted)
 
 
 def _log(probabilities):
