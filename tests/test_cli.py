@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,9 +13,15 @@ import pytest
 from pls_keras import Theta, cluster_theta, cooccurrence_theta, hierarchy_theta, uniform_theta
 from pls_keras._start import is_command
 from pls_keras.cli import main
+from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import CURVE_COLUMNS
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS, table2
+
+
+def printed_by(capsys):
+    """What was printed, the columns of tables as close together as in Markdown."""
+    return re.sub(" +", " ", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("command", ["", "demo", "theta", "theta semantic", "run", "report", "bench"])
@@ -30,6 +37,19 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "pls_keras", "--help"], capture_output=True, text=True, check=True
     )
     assert all(name in answer.stdout for name in ("demo", "theta", "run", "report", "bench"))
+
+
+def test_columns_of_a_table_line_up_on_a_terminal(capsys):
+    print_aligned("Words\n\n| a | method |\n| --- | --- |\n| 1.25 | ULS |\n\n- more")
+    assert capsys.readouterr().out.splitlines() == [
+        "Words",
+        "",
+        "| a    | method |",
+        "| ---- | ------ |",
+        "| 1.25 | ULS    |",
+        "",
+        "- more",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["theta", "list"]])
@@ -227,15 +247,15 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
             store.write(run, pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
     arguments = ["report", "table2", "--scale", "smoke", "--results", str(tmp_path / "results")]
     main([*arguments, "--store", str(tmp_path / "store")])
-    assert "| sample | SEMLS | 1 | 52.00 |" in capsys.readouterr().out  # the other fold lacks a run
+    assert "| sample | SEMLS | 1 | 52.00 |" in printed_by(capsys)  # the other fold lacks a run
     store.write(runs[-1], pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
     main([*arguments, "--store", str(tmp_path / "store")])
-    printed = capsys.readouterr().out
+    printed = printed_by(capsys)
     assert (tmp_path / "results" / "table2.md").read_text() == printed
     rows = pd.read_csv(tmp_path / "results" / "table2.csv")
     assert len(rows) == 4 * len(runs)
     main(arguments)
-    assert capsys.readouterr().out == printed
+    assert printed_by(capsys) == printed
 
 
 def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
@@ -250,7 +270,7 @@ def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
         where = {"seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"}
         store.write(run, pd.DataFrame({"epoch": [1]}), {"scores": scores, **where})
     main(arguments)
-    printed = capsys.readouterr().out
+    printed = printed_by(capsys)
     assert "| sample | chosen | 2 | 50.50" in printed  # the first two runs
     assert "| sample | 64 units | 2 | 58.50" in printed  # the ninth and tenth
 
@@ -269,7 +289,7 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
     where = ["--store", str(tmp_path / "store"), "--results", str(tmp_path)]
     for sweep in ("figure3", "figure4", "figure5"):
         main(["report", sweep, *where])
-        printed = capsys.readouterr().out
+        printed = printed_by(capsys)
         assert "| learning rate 0.0001 | SEMLS | 3 |" in printed
         assert (tmp_path / f"{sweep}_lab.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
@@ -288,7 +308,7 @@ def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):
 def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys):
     main(["run", "table1", "--scale", "smoke", "--store", str(tmp_path / "store")])
     main(["report", "table1", "--store", str(tmp_path / "store"), "--results", str(tmp_path)])
-    assert "| digits, ResNet-8 | SEMLS | 1 |" in capsys.readouterr().out
+    assert "| digits, ResNet-8 | SEMLS | 1 |" in printed_by(capsys)
     bins = pd.read_csv(tmp_path / "table1_reliability.csv")
     assert bins.groupby("method")["samples"].sum().tolist() == [300] * 4
     assert (tmp_path / "table1_smoke_reliability.png").is_file()
@@ -315,7 +335,7 @@ def test_sharpened_takes_the_runs_of_table1_from_what_is_kept(tmp_path, capsys, 
     write(trained, 0.5)
     capsys.readouterr()
     main(["report", "sharpened", "--store", str(store.folder), *kept])
-    printed = capsys.readouterr().out
+    printed = printed_by(capsys)
     rows = [row for row in printed.splitlines() if row.startswith("| digits")]
     assert [row.split(" | ")[1:4] for row in rows[:2]] == [["NoLS", "1", "25.00"], ["ULS", "1", "25.00"]]
     assert len(rows) == 8

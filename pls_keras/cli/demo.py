@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from pls_keras.cli.arguments import positive, positive_number, ratio
+from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.image_training import load_images
 from pls_keras.experiments.methods import METHODS
 from pls_keras.experiments.runner import train_runs
@@ -121,10 +122,14 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         plt.close(figure)
 
     print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")
-    print(format_comparison(scores, COLUMNS))
+    print_aligned(format_comparison(scores, COLUMNS))
     print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
     print(f"{describe_difference(compare_methods(scores, 'ece'), 'ece')}")
     print(f"\nFigures and the numbers behind them: {folder}/")
+    print(
+        "Next: jupyter lab notebooks/01_theta_construction.ipynb walks through thetas, and\n"
+        "python -m pls_keras theta semantic --help makes one of your own labels."
+    )
     return curves, scores
 
 

@@ -5,6 +5,7 @@ import re
 
 import matplotlib
 
+from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS
@@ -65,7 +66,7 @@ def _print_report(options):
             f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
         )
     text = "\n\n".join(texts)
-    print(text)
+    print_aligned(text)
     if options.store:
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
 

@@ -10,13 +10,13 @@ import joblib
 import keras
 import pandas as pd
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm.auto import tqdm
 
 from pls_keras._start import QUIET
 from pls_keras.data.cache import keras_home
 from pls_keras.experiments.hardware import fastest_workers
 from pls_keras.experiments.image_training import train_on_images
 from pls_keras.experiments.memory import keep_memory
+from pls_keras.experiments.progress import progress
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.experiments.store import describe_environment
 from pls_keras.experiments.text_training import train_on_texts
@@ -65,7 +65,7 @@ def _train_and_store(runs, store, workers, engine, threads):
     finish = {"joblib": _finish_with_joblib, "ray": _finish_with_ray}[engine]
     unfinished = str(store.folder.absolute() / UNFINISHED)
     failed = {}
-    with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
+    with progress(total=len(runs), initial=len(runs) - len(todo), unit="run", smoothing=0) as bar:
         for run, history, result in finish(todo, workers, threads, unfinished):
             if history is None:
                 store.check()  # on a full disk the others would fail as well
@@ -74,6 +74,9 @@ def _train_and_store(runs, store, workers, engine, threads):
             store.write(run, history, result)
             bar.set_postfix_str(f"{run.dataset} {run.method}")
             bar.update()
+            if bar.disable:  # in a file, a line for each
+                done = sum(run in store for run in runs)
+                print(f"{done} of {len(runs)}: {run.dataset} {run.method}", flush=True)
     return failed
 
 
@@ -93,7 +96,7 @@ def train_runs(runs, workers=None):
     """
     workers = workers or fastest_workers()[0]
     finished, failed = {}, {}
-    with tqdm(total=len(runs), unit="run", smoothing=0) as bar:
+    with progress(total=len(runs), unit="run", smoothing=0) as bar:
         for run, curves, result in _finish_with_joblib(runs, min(workers, len(runs)), 1, None):
             if curves is None or "diverged" in result["scores"]:
                 failed[run] = "it diverged" if curves is not None else result["error"]

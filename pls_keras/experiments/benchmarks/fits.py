@@ -5,9 +5,9 @@ import time
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from pls_keras.data.feeding import Batches, fit
+from pls_keras.experiments.progress import progress
 
 LATE = 0.1  # seconds
 
@@ -38,7 +38,7 @@ def bench_fits(fits=20, seconds=3.0, samples=512):
         start = time.perf_counter()
         train(epochs=10)
         epochs = max(1, round(10 * seconds / (time.perf_counter() - start)))
-        for _ in tqdm(range(fits), desc=way, unit="fit"):
+        for _ in progress(range(fits), desc=way, unit="fit"):
             clock = _Clock()
             train(epochs=epochs, callbacks=[clock])
             measured[way].append((clock.end - clock.start, time.perf_counter() - clock.end))

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pandas as pd
 from keras import ops
-from tqdm.auto import tqdm
 
 from pls_keras.callbacks import GradientNorm, OnlineTheta
 from pls_keras.data.feeding import Batches, fit
@@ -18,6 +17,7 @@ from pls_keras.experiments.hardware import fastest_way
 from pls_keras.experiments.image_training import BLOCKS
 from pls_keras.experiments.memory import keep_memory
 from pls_keras.experiments.precision import dtype_policy
+from pls_keras.experiments.progress import progress
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.models import ResNet
 from pls_keras.thetas import uniform_theta
@@ -49,7 +49,7 @@ def bench_callbacks(rounds=9, images=2048, width=16):
         for name, callbacks in used.items()
     }
     seconds = {name: [] for name in networks}
-    for i in tqdm(range(rounds + 1), desc="callbacks", unit="round"):
+    for i in progress(range(rounds + 1), desc="callbacks", unit="round"):
         for name in sorted(networks, reverse=i % 2):
             value = networks[name].seconds(x, y, 128)
             seconds[name] += [value] if i else []
@@ -100,7 +100,7 @@ def bench_training(
             for precision in precisions
         }
     seconds = {way: [] for way in ways}
-    for i in tqdm(range(rounds + 1), desc="training", unit="round"):
+    for i in progress(range(rounds + 1), desc="training", unit="round"):
         for way, network in ways.items():
             value = network.seconds(x, y, batch_size)
             seconds[way] += [value] if i else []

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 from keras import ops
-from tqdm.auto import tqdm
 
+from pls_keras.experiments.progress import progress
 from pls_keras.losses import PreferentialSmoothingLoss
 from pls_keras.thetas import Theta, cluster_theta, semantic_theta, uniform_theta
 
@@ -31,7 +31,7 @@ def bench_loss(rounds=15, sizes=(10, 100, 1000, 10_000, 100_000)):
         other backends one.
     """
     rows = []
-    for classes in tqdm(sizes, desc="loss", unit="size"):
+    for classes in progress(sizes, desc="loss", unit="size"):
         batch = min(128, 3_200_000 // classes)
         rng = np.random.default_rng(0)
         logits = ops.convert_to_tensor(rng.normal(size=(batch, classes)).astype("float32"))
