@@ -3,8 +3,6 @@
 import pathlib
 import re
 
-import matplotlib
-
 from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS
@@ -36,7 +34,6 @@ def add_arguments(parser):
 
 
 def _run(options):
-    matplotlib.use("Agg")
     if options.store and options.sweep in SWEEPS:
         merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
     if options.sweep == "figure2":
