@@ -17,6 +17,6 @@ def require(extra, *modules, otherwise=""):
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ImportError(
-            f"This needs {' and '.join(missing)}, not installed here: "
+            f"This needs {', '.join(missing)}, not installed here: "
             f'pip install "pls_keras[{extra}]"{otherwise}'
-        )
+        ) from None

@@ -51,6 +51,6 @@ with held_back() if QUIET in os.environ else contextlib.nullcontext():
     try:
         import keras  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name == "tensorflow":
+        if error.name.partition(".")[0] == "tensorflow":
             require("tensorflow", "tensorflow", otherwise=", or set KERAS_BACKEND to jax or torch")
         raise

@@ -2,4 +2,4 @@
 
 from pls_keras._extras import require
 
-require("experiments", "filelock", "joblib", "matplotlib", "tqdm")
+require("experiments", "filelock", "matplotlib", "tqdm")
