@@ -1,0 +1,54 @@
+"""The site: `sphinx-build -W docs build/site`. Notebooks are shown as they were executed."""
+
+import pathlib
+import shutil
+
+from latex2mathml.converter import convert
+
+import pls_keras
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Sphinx reads one folder: what lies elsewhere is copied into it, and git ignores the copy.
+shutil.copytree(
+    ROOT / "notebooks",
+    ROOT / "docs" / "notebooks",
+    ignore=shutil.ignore_patterns("*.csv", "*.npz", ".*"),
+    dirs_exist_ok=True,
+)
+
+project, author = "pls_keras", "the authors of pls_keras"
+version = release = pls_keras.__version__
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
+exclude_patterns = ["notebooks/results/[a-z]*.md"]  # parts of that folder's README
+nitpicky = True
+
+autodoc_inherit_docstrings = False  # Keras documents its own
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}  # nothing is fetched from elsewhere
+html_math_renderer = "mathml"
+
+html_theme = "furo"
+html_title = f"pls_keras {version}"
+html_static_path = ["style.css"]
+html_css_files = ["style.css"]
+html_copy_source = html_show_sourcelink = False
+
+
+def _inline(translator, node):
+    translator.body.append(convert(node.astext()))
+
+
+def _block(translator, node):
+    translator.body.append(convert(node.astext(), display="block"))
+
+
+def setup(app):
+    """Formulas as MathML, which browsers draw without a script."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
