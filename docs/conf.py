@@ -1,11 +1,14 @@
 """The site: `sphinx-build -W docs build/site`. Notebooks are shown as they were executed."""
 
+import contextlib
+import io
 import pathlib
 import shutil
 
 from latex2mathml.converter import convert
 
 import pls_keras
+from pls_keras.cli import COMMANDS, main
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Sphinx reads one folder: what lies elsewhere is copied into it, and git ignores the copy.
@@ -15,14 +18,23 @@ shutil.copytree(
     ignore=shutil.ignore_patterns("*.csv", "*.npz", ".*"),
     dirs_exist_ok=True,
 )
+(ROOT / "docs" / "help").mkdir(exist_ok=True)
+for command in COMMANDS:
+    with io.StringIO() as said:
+        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+            main([command, "--help"])
+        (ROOT / "docs" / "help" / f"{command}.txt").write_text(said.getvalue(), encoding="utf-8")
 
 project, author = "pls_keras", "the authors of pls_keras"
 version = release = pls_keras.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
 exclude_patterns = ["notebooks/results/[a-z]*.md"]  # parts of that folder's README
 nitpicky = True
+nitpick_ignore = [("py:class", "numpy.ndarray")]  # NumPy's pages are elsewhere
+default_role = "code"  # docstrings have one backtick around code
 
 autodoc_inherit_docstrings = False  # Keras documents its own
+autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False

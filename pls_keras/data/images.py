@@ -60,7 +60,7 @@ class ImageDataset:
 
     @property
     def input_shape(self):
-        """Shape of an image: (height, width, channels)."""
+        """Height, width and channels of an image."""
         return self.x_train.shape[1:]
 
     def __repr__(self):

@@ -81,8 +81,8 @@ def embedding_matrix(vocabulary, vectors, *, seed=0):
         seed: seed of the random vectors.
 
     Returns:
-        Pair of an array of shape (words, dimension), float32, and a bool array of shape (words,):
-        which rows come from `vectors`. Padding is zero, and unknown the mean of the known.
+        Pair of an array of shape (words, dimension), float32, and a bool array of shape (words,)
+        that says which rows come from `vectors`. Padding is zero, and unknown the mean of the known.
     """
     found = np.array([word in vectors for word in vocabulary])
     found[:2] = False
