@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import pathlib
 import shutil
 
+from docutils import nodes
 from latex2mathml.converter import convert
 
 import pls_keras
@@ -18,6 +20,7 @@ shutil.copytree(
     ignore=shutil.ignore_patterns("*.csv", "*.npz", ".*"),
     dirs_exist_ok=True,
 )
+os.environ["COLUMNS"] = "100"
 (ROOT / "docs" / "help").mkdir(exist_ok=True)
 for command in COMMANDS:
     with io.StringIO() as said:
@@ -43,24 +46,24 @@ napoleon_use_ivar = True
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"  # for tables
 nb_ipywidgets_js = {}  # nothing is fetched from elsewhere
 html_math_renderer = "mathml"
 
+pygments_dark_style = "github-dark"
 html_theme = "furo"
 html_title = f"pls_keras {version}"
 html_static_path = ["style.css"]
 html_css_files = ["style.css"]
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = False
 
 
-def _inline(translator, node):
-    translator.body.append(convert(node.astext()))
-
-
-def _block(translator, node):
-    translator.body.append(convert(node.astext(), display="block"))
+def _formula(translator, node):
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
 
 
 def setup(app):
     """Formulas as MathML, which browsers draw without a script."""
-    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))
