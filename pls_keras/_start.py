@@ -10,6 +10,8 @@ import pathlib
 import sys
 import tempfile
 
+from pls_keras._extras import require
+
 PACKAGE = __name__.partition(".")[0]
 QUIET = "PLS_KERAS_QUIET"  # set for the processes that a command starts
 
@@ -46,4 +48,9 @@ def held_back(descriptor=2):
 if is_command(sys.argv, sys.orig_argv):
     os.environ[QUIET] = "1"
 with held_back() if QUIET in os.environ else contextlib.nullcontext():
-    import keras  # noqa: F401
+    try:
+        import keras  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] == "tensorflow":
+            require("tensorflow", "tensorflow", otherwise=", or set KERAS_BACKEND to jax or torch")
+        raise

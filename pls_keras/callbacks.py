@@ -201,7 +201,7 @@ class GradientNorm(keras.callbacks.Callback):
 
 
 class GeneralizationError(keras.callbacks.Callback):
-    """|test error - training error| each epoch, error = 1 - accuracy (section 4.1).
+    """`|test error - training error|` each epoch, error = 1 - accuracy (section 4.1).
 
     Both accuracies are of the model in inference mode, on the images as they are given here:
     without augmentation, which the accuracy that `fit` reports for training includes.

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from pls_keras._extras import require
 from pls_keras.reports.plots import plot_targets
 from pls_keras.reports.tables import report_text
 from pls_keras.thetas import uniform_theta
@@ -19,7 +20,8 @@ def show_report(name, scale="paper", folder="results"):
     Returns:
         `IPython.display.Markdown`.
     """
-    from IPython.display import Markdown  # an extra
+    require("notebooks", "IPython")
+    from IPython.display import Markdown
 
     text = report_text(name, scale, folder, details=False)
     missing = f"No results of {name} at scale {scale} in {folder!r}: put that folder beside the notebook."
@@ -78,7 +80,8 @@ def target_slider(theta):
     Returns:
         The widget. It needs a running kernel.
     """
-    import ipywidgets  # an extra
+    require("notebooks", "ipywidgets")
+    import ipywidgets
 
     def draw(label, smoothing_ratio, power):
         thetas = {"NoLS": None, "ULS": uniform_theta(theta.labels), "SEMLS": theta.sharpen(power)}

@@ -9,6 +9,7 @@ import shutil
 import pandas as pd
 import pytest
 
+import pls_keras
 from pls_keras.cli import main
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS
@@ -23,8 +24,9 @@ BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 
 def test_code_of_the_readme_prints_what_stands_below_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
-    assert len(blocks) >= 2
+    pages = README, README.parent / "docs" / "thetas.md"
+    blocks = [block for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    assert len(blocks) >= 3
     namespace = {}
     for code, printed in blocks:
         output = io.StringIO()
@@ -79,3 +81,10 @@ def test_report_readme_writes_the_table_that_a_comment_names(tmp_path, monkeypat
     written = (tmp_path / "README.md").read_text(encoding="utf-8")
     table = (tmp_path / "table2.md").read_text(encoding="utf-8").strip()
     assert written == f"a\n<!-- table2 -->\n{table}\n<!-- end of table2 -->\nz\n"
+
+
+def test_changelog_and_citation_name_the_version():
+    root = README.parent
+    newest = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[1]
+    cited = re.search(r"^version: (\S+)", (root / "CITATION.cff").read_text("utf-8"), re.MULTILINE)[1]
+    assert newest == cited == pls_keras.__version__

@@ -17,14 +17,15 @@ COMMANDS = {
 def main(arguments=None):
     """Run a command; `python -m pls_keras --help` lists them."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments[:1]).parse_args(arguments)
+    os.environ.setdefault("MPLBACKEND", "agg")  # pictures go to files
     try:
+        options = _parser(arguments[:1]).parse_args(arguments)
         options.run(options)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
-        print(f"pls_keras {options.command}: error: {message}", file=sys.stderr)
+        print(f"pls_keras {arguments[0]}: error: {message}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -37,5 +38,7 @@ def _parser(chosen):
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
         if name in chosen:
+            if name != "theta":
+                importlib.import_module("pls_keras.experiments")  # says which extra is missing
             importlib.import_module(f"pls_keras.cli.{name}").add_arguments(command)
     return parser

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 
 import keras
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -71,7 +70,6 @@ def add_arguments(parser):
 
 
 def _run(options):
-    matplotlib.use("Agg")
     run_demo(
         options.dataset,
         seeds=options.seeds,

@@ -3,8 +3,6 @@
 import pathlib
 import re
 
-import matplotlib
-
 from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.store import RunStore
@@ -37,7 +35,6 @@ def add_arguments(parser):
 
 
 def _run(options):
-    matplotlib.use("Agg")
     if options.store and options.sweep in SWEEPS:
         merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
     if options.sweep == "figure2":

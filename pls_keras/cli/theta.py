@@ -4,7 +4,6 @@ import argparse
 import json
 import pathlib
 
-import matplotlib
 import pandas as pd
 
 from pls_keras.cli.arguments import positive, positive_number
@@ -81,7 +80,6 @@ def _add_plot(actions):
 
 
 def _plot(options):
-    matplotlib.use("Agg")
     Theta.load(options.theta).plot().figure.savefig(options.out, bbox_inches="tight")
     print(f"Wrote {options.out}")
 

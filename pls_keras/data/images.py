@@ -14,6 +14,7 @@ import sklearn.datasets
 from scipy import ndimage
 from sklearn.model_selection import train_test_split
 
+from pls_keras._extras import require
 from pls_keras.data.cache import keras_home
 from pls_keras.data.labels import DIGIT_LABELS
 
@@ -59,7 +60,7 @@ class ImageDataset:
 
     @property
     def input_shape(self):
-        """Shape of an image: (height, width, channels)."""
+        """Height, width and channels of an image."""
         return self.x_train.shape[1:]
 
     def __repr__(self):
@@ -131,7 +132,7 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
 
     Raises:
         ValueError: if `name` is another.
-        ImportError: if the images are not stored yet and tensorflow-datasets is not installed.
+        ImportError: if the images are not stored yet and the extra "images" is not installed.
         FileNotFoundError: if TFDS neither finds nor downloads the images.
 
     Reference:
@@ -152,14 +153,10 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
 
 def _read_cifar(name, data_dir):
     """The official arrays in the official order, by way of TFDS, and what else is known of them."""
-    try:
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            f"Reading {name} for the first time needs tensorflow-datasets. Install it: "
-            "pip install tensorflow tensorflow-datasets importlib_resources"
-        ) from error
+    require("images", "tensorflow", "tensorflow_datasets", "importlib_resources")
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
     if keras.backend.backend() != "tensorflow":
         # TensorFlow only reads files here: it must not take the GPU's memory from the backend.
         with contextlib.suppress(RuntimeError):  # TensorFlow is in use already

@@ -5,6 +5,8 @@ import collections
 import keras
 import numpy as np
 
+from pls_keras._extras import require
+
 PADDING, UNKNOWN = 0, 1  # the first two ids of a TextVectorization layer
 
 
@@ -21,6 +23,7 @@ def standardize(texts):
     Returns:
         String tensor; words are separated by white space.
     """
+    require("tensorflow", "tensorflow")
     import tensorflow as tf  # strings exist on TensorFlow alone
 
     texts = tf.strings.lower(texts, encoding="utf-8")
@@ -54,6 +57,7 @@ def text_vectorization(texts, *, min_count=2, max_words=60):
         >>> print(*layer.get_vocabulary()[2:])
         do i ! . know n't
     """
+    require("tensorflow", "tensorflow")
     import tensorflow as tf
 
     words = tf.strings.split(standardize(tf.constant(list(texts)))).flat_values.numpy()
@@ -77,8 +81,8 @@ def embedding_matrix(vocabulary, vectors, *, seed=0):
         seed: seed of the random vectors.
 
     Returns:
-        Pair of an array of shape (words, dimension), float32, and a bool array of shape (words,):
-        which rows come from `vectors`. Padding is zero, and unknown the mean of the known.
+        Pair of an array of shape (words, dimension), float32, and a bool array of shape (words,)
+        that says which rows come from `vectors`. Padding is zero, and unknown the mean of the known.
     """
     found = np.array([word in vectors for word in vocabulary])
     found[:2] = False

@@ -11,6 +11,7 @@ import keras
 import pandas as pd
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from pls_keras._extras import require
 from pls_keras._start import QUIET
 from pls_keras.data.cache import keras_home
 from pls_keras.experiments.hardware import fastest_workers
@@ -37,7 +38,7 @@ def run_sweep(runs, store, *, workers=1, engine="joblib", threads=1):
         store: `RunStore`.
         workers: runs at a time, each in a process of its own.
         engine: "joblib" for processes of this machine, or "ray" for a Ray cluster: the one that
-            `RAY_ADDRESS` names, else a local one. Ray is an extra: `pip install ray`.
+            `RAY_ADDRESS` names, else a local one. Ray is an extra, "ray".
         threads: threads a worker. Sums of floats depend on it, and so do scores, slightly; more
             workers do not change them.
 
@@ -159,10 +160,9 @@ def _end_with(parent):
 
 def _finish_with_ray(runs, workers, threads, unfinished):
     """The same from a Ray cluster, or from a local one of as many processors as needed."""
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError('engine="ray" needs Ray: pip install ray') from error
+    require("ray", "ray")
+    import ray
+
     if not ray.is_initialized():
         cluster = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers * threads}
         ray.init(include_dashboard=None if "RAY_ADDRESS" in os.environ else False, **cluster)

@@ -11,6 +11,8 @@ import zlib
 
 import numpy as np
 
+from pls_keras._extras import require
+
 WANTED = (
     "Wanted: a text of GloVe or word2vec, a line a word and then its numbers, as it is or compressed (.gz, "
     ".zip); word2vec's .bin or .bin.gz; or what gensim's KeyedVectors.save wrote (.kv)"
@@ -34,8 +36,10 @@ def load_vectors(source):
 
     Raises:
         FileNotFoundError: if there is no such file, and the name cannot be had from gensim either.
+        ImportError: if the extra "text" is not installed.
         ValueError: if the file holds no word vectors, or only a part of them; it says what it holds.
     """
+    require("text", "gensim")
     path, member = _archive_member(pathlib.Path(source))
     if path.is_file():
         try:
