@@ -35,10 +35,11 @@ def draw_report(name, scale, folder, results):
     if report.curve:
         curves = whole_seeds(load_results(name, scale, results))
         _save(plot_learning_rates(curves, report.curve), folder / f"{name}_{scale}.png")
-        if "nll" in curves and curves["nll"].notna().all():
+        measured = set(curves.columns[curves.notna().all()])
+        if "nll" in measured:
             axes = plot_learning_rates(curves, report.curve, plot=plot_progress)
             _save(axes, folder / f"{name}_{scale}_progress.png")
-        if report.curve == "grad_norm":
+        if report.curve == "grad_norm" and "grad_norm_label" in measured:
             _save(plot_learning_rates(curves, GRADIENT_PARTS), folder / f"{name}_{scale}_parts.png")
     if report.reliability:
         bins = load_results(f"{name}_reliability", scale, results)
