@@ -71,8 +71,8 @@ def test_without_smoothing_there_is_one_part():
 
 def test_measuring_changes_nothing():
     keras.utils.set_random_seed(1)
-    layers = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5), keras.layers.Dense(3, "softmax")]
-    model = keras.Sequential([keras.Input((4,)), *layers])
+    layers = [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3, "softmax")])
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]
     compiled_gradient(model)(X, np.eye(3, dtype="float32")[Y])
     for variable, value in zip(model.variables, before, strict=True):

@@ -2,13 +2,12 @@
 
 import pandas as pd
 
-from pls_keras.reports.comparison import BASELINE, SIGNIFICANCE, adjust_by_holm
+from pls_keras.reports.comparison import BASELINE, SIGNIFICANCE, adjust_by_holm, markdown
 from pls_keras.reports.tables import (
     COLUMNS,
     REPORTS,
     compare_with_paper,
     load_results,
-    markdown,
     mistakes_of,
     results_of_curves,
 )

@@ -14,6 +14,7 @@ from pls_keras.reports.comparison import (
     cell,
     compare_methods,
     describe_difference,
+    markdown,
 )
 from pls_keras.reports.observations import check_observations, format_checks
 
@@ -420,12 +421,6 @@ def _table_of_mistakes(results, report):
 
 def _bullets(lines):
     return "\n".join(f"- {line}" for line in lines)
-
-
-def markdown(table):
-    """A `DataFrame` as a table of Markdown, without its index."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _notes(results, report, table):
