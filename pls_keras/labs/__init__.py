@@ -1,0 +1,111 @@
+"""For the notebooks: reports, exercises that check themselves, and a slider."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from pls_keras.labs.answers import QUESTIONS
+from pls_keras.reports.plots import plot_targets
+from pls_keras.reports.tables import report_text
+from pls_keras.thetas import Theta, uniform_theta
+
+
+def show_report(name, scale="paper", folder="results"):
+    """A table of kept results for a notebook to show.
+
+    Args:
+        name: as for `pls_keras.reports.tables.report_text`.
+        scale: the same.
+        folder: the same.
+
+    Returns:
+        `IPython.display.Markdown`.
+    """
+    from IPython.display import Markdown  # an extra
+
+    text = report_text(name, scale, folder, details=False)
+    missing = f"No results of {name} at scale {scale} in {folder!r}: put that folder beside the notebook."
+    return Markdown(text or missing)
+
+
+def check(question, answer):
+    """Say whether an answer to an exercise is right. Never raises, so that a notebook runs on.
+
+    Args:
+        question: number of the lab and of the exercise, such as "1.2".
+        answer: a number, exact or rounded as tables print it; text, in capitals or not; a theta, whose
+            labels may come in any order; or a table of its numbers. `...` stands for none yet.
+
+    Returns:
+        Whether the answer is right.
+
+    Example:
+        >>> check("2.2", 1)
+        Right.
+        True
+        >>> check("2.2", ...)
+        No answer yet: put yours in the place of the three dots.
+        False
+    """
+    if question not in QUESTIONS:
+        print(f"There is no question {question!r}. There are: {', '.join(QUESTIONS)}")
+        return False
+    if answer is ...:
+        print("No answer yet: put yours in the place of the three dots.")
+        return False
+    question = QUESTIONS[question]
+    try:
+        right = _same(answer, question.expected(), question.decimals)
+        print("Right." if right else f"Not yet. {question.hint}")
+        return right
+    except ValueError as error:
+        print(f"Not yet. {error} {question.hint}")
+    except Exception as error:  # whatever a student may put there
+        print(f"This cannot be compared ({type(error).__name__}: {error}). {question.hint}")
+    return False
+
+
+def _same(answer, expected, decimals):
+    if isinstance(expected, str):
+        return str(answer).strip().casefold() == expected.casefold()
+    if isinstance(expected, Theta):
+        if isinstance(answer, Theta):
+            answer = answer.to_frame()
+        if isinstance(answer, pd.DataFrame):
+            if set(answer.index) != set(expected.labels) or set(answer.columns) != set(expected.labels):
+                raise ValueError(f"The labels must be {', '.join(expected.labels)}.")
+            answer = answer.loc[list(expected.labels), list(expected.labels)]
+        answer = np.asarray(answer, "float64")
+        if answer.shape != expected.shape:
+            raise ValueError(f"A table of shape {expected.shape} is wanted. Received: {answer.shape}.")
+        return bool(np.allclose(answer, expected, rtol=0, atol=0.5 * 10**-decimals))
+    try:
+        answer = float(answer)
+    except (TypeError, ValueError):
+        raise ValueError(f"A number is wanted, such as 0.05. Received: {answer!r}.") from None
+    # Half a unit of the last decimal, and a little, since 0.125 may be rounded either way.
+    return bool(abs(answer - expected) <= 0.5001 * 10**-decimals)
+
+
+def target_slider(theta):
+    """Sliders for ε, the power and the class, over the target distribution (needs ipywidgets).
+
+    Args:
+        theta: `Theta` to sharpen and to draw beside no smoothing and uniform smoothing.
+
+    Returns:
+        The widget. It needs a running kernel.
+    """
+    import ipywidgets  # an extra
+
+    def draw(label, smoothing_ratio, power):
+        thetas = {"NoLS": None, "ULS": uniform_theta(theta.labels), "SEMLS": theta.sharpen(power)}
+        plot_targets(thetas, label, smoothing_ratio)
+        plt.show()
+
+    return ipywidgets.interactive(
+        draw,
+        label=ipywidgets.Dropdown(options=theta.labels, description="class"),
+        smoothing_ratio=ipywidgets.FloatSlider(0.1, min=0.01, max=0.5, step=0.01, description="ε"),
+        power=ipywidgets.FloatSlider(1.0, min=0.5, max=10, step=0.5, description="power"),
+    )
