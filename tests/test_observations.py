@@ -123,7 +123,7 @@ def test_the_checklist_gives_statement_verdict_and_numbers():
     assert short.endswith("Of 15 claims 15 hold, 0 do not, and 0 are within noise.")
     detailed = format_checks(checks)
     assert detailed.startswith(short)
-    assert "\n- **6.3.2 (3)** cifar100: NoLS above ULS +0.2" in detailed
+    assert "\n- **6.3.2 (3)** CIFAR-100: NoLS above ULS +0.2" in detailed
 
 
 @pytest.mark.parametrize("number", OBSERVATIONS)

@@ -71,7 +71,7 @@ QUESTIONS = {
     "2.1": Question(_p_of_five_pairs, "The column p of compare_methods(five, …).", decimals=2),
     "2.2": Question(lambda: 20 * 0.05, "Each has one chance in twenty."),
     "2.3": Question(
-        lambda: _table2().query("row.str.lower() == 'isear'").set_index("method")["ece"].idxmin(),
+        lambda: _table2().query("row == 'ISEAR'").set_index("method")["ece"].idxmin(),
         "The column ece of table2.",
     ),
     "2.4": Question(

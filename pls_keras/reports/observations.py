@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.stats
 
 from pls_keras.reports.comparison import SIGNIFICANCE, adjust_by_holm, markdown, significance
-from pls_keras.reports.paper import OBSERVATIONS
+from pls_keras.reports.paper import DATASETS, OBSERVATIONS
 
 HOLDS, REFUTED, NOISE = "holds", "does not hold", "within noise"
 SLOWEST = 0.0001  # the learning rate at which the paper sees no learning
@@ -213,7 +213,10 @@ def _smaller_then_larger_on_cifar100(curves):
 def _nols_is_largest(curves, rate):
     norms = _by_seed(curves, "grad_norm", 0, 1)[rate]
     dataset = curves["dataset"].iloc[0]
-    return [_Claim(f"{dataset}: NoLS above {m}", norms["NoLS"] - norms[m]) for m in SMOOTHED]
+    return [
+        _Claim(f"{DATASETS.get(dataset, dataset)}: NoLS above {m}", norms["NoLS"] - norms[m])
+        for m in SMOOTHED
+    ]
 
 
 def _closer_on_cifar100(cifar100, cifar10):

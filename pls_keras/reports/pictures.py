@@ -55,16 +55,18 @@ def draw_theta(theta, path):
 
 def _draw_reliability(bins, report, path):
     cells = list(bins.groupby(row_names(bins, report), sort=False))
-    size = (min(WIDTH, 1.6 + 3 * len(cells)), 4.2)
     grid = {"sharey": True, "squeeze": False, "layout": "constrained"}
     with plt.rc_context(RC):
-        _, axes = plt.subplots(1, len(cells), figsize=size, **grid)
-    for ax, (row, part) in zip(axes[0], cells, strict=True):
-        plot_reliability(part, ax=ax).set_title(row)
-        if ax is not axes[0, 0]:
-            ax.set_ylabel("")
-        if ax is not axes[0, -1]:
+        size = (WIDTH, 1 + 0.72 * WIDTH / len(cells))
+        figure, axes = plt.subplots(1, len(cells), figsize=size, **grid)
+        legends = []
+        for ax, (row, part) in zip(axes[0], cells, strict=True):
+            plot_reliability(part, ax=ax).set_title(row.replace(", ", "\n"))
+            legends.append(ax.get_legend_handles_labels())
             ax.get_legend().remove()
+            ax.set(xlabel="", ylabel="" if len(legends) > 1 else ax.get_ylabel())
+        figure.supxlabel("confidence (mean of the bin)", fontsize=10)
+        figure.legend(*max(legends, key=lambda legend: len(legend[1])), loc="outside right center")
     _save(axes, path)
 
 
