@@ -11,6 +11,12 @@ from pls_keras.data.feeding import Batches, evaluate
 from pls_keras.losses import PreferentialSmoothingLoss, logits_if_known, target_table
 from pls_keras.thetas import Theta
 
+NO_LOSS = (
+    "The training loss is no finite number. Likely causes: class ids that count from 1 (give y - 1), "
+    "logits without from_logits=True, NaN in the data, too high a learning rate. "
+    "model.compile(…, run_eagerly=True) names what is wrong with labels or predictions."
+)
+
 
 class GradientNorm(keras.callbacks.Callback):
     """L2 norm of the gradient at each training step, averaged over the epoch (section 6.3.2).
@@ -29,9 +35,10 @@ class GradientNorm(keras.callbacks.Callback):
     - `grad_norm/<layer>`: with `per_layer`, the mean of each layer's own norm.
 
     Where `model.optimizer` applies nothing, as under a `train_step` that has an optimizer of its own,
-    there is a warning and no entry. Callbacks that read these, such as `CSVLogger`, come after this one
-    in the list. The step is compiled anew when training starts; the optimizer is as before when it
-    ends, and a model saved during training holds nothing of this callback.
+    there is a warning and no entry; where the training loss is NaN there is one that names likely causes.
+    Callbacks that read these, such as `CSVLogger`, come after this one in the list. The step is compiled
+    anew when training starts; the optimizer is as before when it ends, and a model saved during training
+    holds nothing of this callback.
 
     Args:
         per_layer: also measure each layer with trainable weights.
@@ -75,6 +82,8 @@ class GradientNorm(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
             return
+        if not np.isfinite(logs.get("loss", 0.0)):
+            warnings.warn(NO_LOSS, stacklevel=2)  # which Python shows once
         if not self._has_gradients:
             if not self._has_warned:
                 warnings.warn(

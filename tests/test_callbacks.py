@@ -430,3 +430,14 @@ def test_driven_by_hand_it_measures_as_in_fit():
     fit = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0}
     history = model.fit(X, Y, **fit, callbacks=[GradientNorm()]).history
     np.testing.assert_allclose(by_hand.history.history["grad_norm"], history["grad_norm"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("fault", ["labels count from 1", "logits"])
+def test_a_loss_that_is_nan_is_said_with_its_likely_causes(fault):
+    outputs = keras.layers.Dense(3, None if fault == "logits" else "softmax")
+    model = keras.Sequential([keras.Input((4,)), outputs])
+    model.compile("sgd", PreferentialSmoothingLoss(LOPSIDED))
+    x, y = 10 * np.eye(4, dtype="float32"), np.array([0, 1, 2, 0]) + (fault != "logits")
+    with pytest.warns(UserWarning, match="y - 1.*from_logits=True"):
+        history = model.fit(x, y, verbose=0, callbacks=[GradientNorm()])
+    assert np.isnan(history.history["loss"][0])

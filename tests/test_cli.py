@@ -299,7 +299,7 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
         assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
     assert (tmp_path / "figure5_lab_parts.png").is_file()
     main(["report", "observations", "--results", str(tmp_path)])
-    assert capsys.readouterr().out.count("\n- **6.3.") == 11
+    assert capsys.readouterr().out.count("\n| 6.3.") == 15
 
 
 def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):

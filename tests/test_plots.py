@@ -16,15 +16,21 @@ from pls_keras.reports.plots import (
     plot_learning_rates,
     plot_progress,
     plot_reliability,
+    plot_targets,
     plot_theta,
+    plot_thetas,
 )
-from pls_keras.reports.style import METHOD_COLOURS
+from pls_keras.reports.style import HEIGHT, METHOD_COLOURS, WIDTH, looks
 
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     plt.close("all")
+
+
+def in_legend(legend):
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def names_on(axis):
@@ -108,7 +114,8 @@ def test_curves_are_the_mean_over_seeds_in_the_colour_of_the_method():
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert band.min() == pytest.approx(3.0 - np.sqrt(2))  # sample standard deviation of two seeds
     assert ax.get_ylabel() == AXIS_LABELS["grad_norm"]
-    assert ax.get_legend().get_title().get_text() == "mean ± std. dev., 2 seeds"
+    assert in_legend(ax.get_legend()) == ["ULS", "SEMLS", "mean ± std. dev., 2 seeds"]
+    assert uls.get_linestyle() != semls.get_linestyle()  # they may lie on each other
 
 
 def test_a_triangle_marks_where_all_seeds_know_their_images():
@@ -132,13 +139,13 @@ def test_progress_goes_from_a_large_loss_to_a_small_one_with_a_line_a_seed():
     assert len(ax.lines) == 6
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [4, 2, 4 / 3])
     assert ax.xaxis_inverted()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["NoLS", "ULS"]
+    assert in_legend(ax.get_legend()) == ["NoLS", "ULS", "a line a seed"]
 
 
 def test_one_seed_has_no_band():
     curves = pd.DataFrame({"method": "NoLS", "seed": 1, "epoch": [1, 2], "test_loss": [0.5, 0.25]})
     ax = plot_curves(curves, "test_loss")
-    assert ax.get_legend().get_title().get_text() == "one seed"
+    assert in_legend(ax.get_legend())[-1] == "one seed"
     vertices = ax.collections[0].get_paths()[0].vertices
     assert set(vertices[:, 1]) == {0.5, 0.25}
 
@@ -155,14 +162,19 @@ def test_methods_have_four_colours_that_grey_tells_apart():
 def test_variants_of_a_method_have_its_colour_and_a_line_style_of_their_own():
     methods = ["NoLS", "SEMLS", "ULS", "SEMLS^4", "SEMLS@5", "ULS-others"]
     bins = pd.DataFrame({"method": methods, "bin": 0, "samples": 1, "confidence": 0.5, "accuracy": 0.5})
-    looks = {
+    seen = {
         line.get_label(): (line.get_color(), line.get_linestyle())
         for line in plot_reliability(bins).get_lines()[1:]
     }
-    assert len(set(looks.values())) == len(methods)
+    assert len(set(seen.values())) == len(methods)
     for family in ("ULS", "SEMLS"):
-        assert looks[family] == (METHOD_COLOURS[family], "-")
-        assert {looks[m][0] for m in methods if m.startswith(family)} == {METHOD_COLOURS[family]}
+        assert {seen[m][0] for m in methods if m.startswith(family)} == {METHOD_COLOURS[family]}
+
+
+def test_methods_of_no_known_family_have_colours_of_their_own():
+    mine = looks(["NoLS", "mine", "yours", "mine^2"])
+    assert mine["mine"]["color"] == mine["mine^2"]["color"] != mine["yours"]["color"]
+    assert not {mine["mine"]["color"], mine["yours"]["color"]} & set(METHOD_COLOURS.values())
 
 
 def test_learning_rates_have_a_panel_each_from_the_largest_on():
@@ -182,21 +194,21 @@ def test_learning_rates_have_a_panel_each_from_the_largest_on():
         ]
     )
     axes = plot_learning_rates(curves, "grad_norm")
-    assert axes.shape == (2, 2)
+    assert axes.shape == (1, 4)
     titles = [f"learning rate {rate}" for rate in ("0.1", "0.01", "0.001", "0.0001")]
     assert [ax.get_title() for ax in axes.flat] == titles
     np.testing.assert_allclose(axes[0, 1].get_lines()[0].get_ydata(), [0.01, 0.02])
+    for ax in axes.flat:  # one scale, from 0 to the largest of all
+        assert ax.get_ylim() == (0, pytest.approx(0.2 * 1.05))
     assert not any(ax.get_legend() for ax in axes.flat)  # one for all, where it hides no curve
     [legend] = axes[0, 0].figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["NoLS", "ULS"]
-    assert legend.get_title().get_text() == "one seed"
+    assert in_legend(legend) == ["NoLS", "ULS", "one seed"]
     assert axes[0, 0].get_ylabel() == AXIS_LABELS["grad_norm"]
     both = plot_learning_rates(curves, ["grad_norm", "test_loss"])
     assert both.shape == (2, 4)
-    assert both[1, 0].get_ylabel() == AXIS_LABELS["test_loss"]
+    assert both[1, 0].get_ylabel().replace("\n", " ") == AXIS_LABELS["test_loss"]
     _, given = plt.subplots(1, 4)
-    plot_learning_rates(curves, "grad_norm", given)
-    assert [ax.get_legend() is not None for ax in given] == [True, False, False, False]
+    assert plot_learning_rates(curves, "grad_norm", given)[0, 2] is given[2]
 
 
 def test_a_reliability_diagram_pools_the_runs_of_a_method():
@@ -213,6 +225,8 @@ def test_a_reliability_diagram_pools_the_runs_of_a_method():
     np.testing.assert_allclose(diagonal.get_xydata(), [[0, 0], [1, 1]])
     np.testing.assert_allclose(line.get_xydata(), [[0.35, 0.75], [0.9, 0.5]])
     assert line.get_color() == METHOD_COLOURS["ULS"]
+    [points] = diagonal.axes.collections
+    assert points.get_sizes()[0] == 2 * points.get_sizes()[1]  # as the four samples to the two
 
 
 def test_differences_show_their_interval_in_the_methods_colour():
@@ -234,3 +248,45 @@ def test_differences_show_their_interval_in_the_methods_colour():
         [segment] = interval.get_segments()
         np.testing.assert_allclose(segment[:, 0], [middle - margin, middle + margin])
     assert "macro F1, points" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("thetas", [uniform_theta(3), {"NoLS": None}])
+def test_targets_of_no_mapping_to_thetas_say_what_is_wanted(thetas):
+    with pytest.raises(ValueError, match="must map names of methods to thetas"):
+        plot_targets(thetas, "0")
+
+
+def test_targets_show_the_largest_of_many_classes_and_the_true_one():
+    emotions = Theta.load("goemotions-semls")
+    axes = plot_targets({"ULS": uniform_theta(emotions.labels), "SEMLS": emotions}, "gratitude", 0.2)
+    nearest = {"gratitude", *emotions.neighbours("gratitude", 9).index}
+    assert set(names_on(axes[0].yaxis)) == nearest
+    widths = dict(zip(names_on(axes[0].yaxis), (bar.get_width() for bar in axes[1].patches), strict=True))
+    assert widths["gratitude"] == pytest.approx(0.8)
+    assert widths["admiration"] == pytest.approx(0.2 * emotions.row("gratitude")["admiration"])
+    assert axes[0].texts[0].get_text() == f"{0.8 + 0.2 / 27:.3f} →"
+    fixed = plot_targets({"SEMLS": emotions}, "joy", limit=0.1)[0]
+    assert fixed.get_xlim() == (0, 0.1)
+
+
+def test_figures_of_a_notebook_are_no_wider_and_higher_than_its_page():
+    rows = itertools.product(("NoLS", "ULS"), (0.1, 0.01, 0.001, 0.0001), (0, 1), (1, 2))
+    curves = pd.DataFrame(rows, columns=["method", "learning_rate", "seed", "epoch"])
+    curves = curves.assign(grad_norm=1.0, test_loss=2.0, nll=0.5)
+    theta = Theta.load("cifar10-semls")
+    drawn = [
+        plot_theta(theta),
+        plot_thetas({"a": theta, "b": theta, "c": theta})[0],
+        plot_targets(dict.fromkeys("abcde", theta), "cat")[0],
+        plot_curves(curves, "grad_norm"),
+        plot_learning_rates(curves, ["grad_norm", "test_loss", "grad_norm"])[0, 0],
+        plot_learning_rates(curves, "grad_norm", plot=plot_progress)[0, 0],
+    ]
+    for ax in drawn:
+        ax.figure.canvas.draw()
+        assert (ax.figure.get_size_inches() <= (WIDTH, HEIGHT)).all()
+        inside = ax.figure.get_tightbbox()
+        assert inside.x0 >= 0
+        assert inside.y0 >= 0
+        assert inside.x1 <= ax.figure.get_size_inches()[0]
+        assert inside.y1 <= ax.figure.get_size_inches()[1]

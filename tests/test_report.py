@@ -183,7 +183,7 @@ def test_mistakes_are_compared_metric_by_metric_where_they_were_scored():
         value = 0.7 + gain * (results["method"] == "SEMLS") + 0.001 * rng.normal(size=len(results))
         parts.append(results.assign(metric=metric, value=value))
     text = format_report(pd.concat(parts), REPORTS["goemotions"])
-    rows = [line for line in text.splitlines() if line.startswith("| goemotions | SEMLS |")]
+    rows = [line for line in text.splitlines() if line.startswith("| GoEmotions | SEMLS |")]
     assert re.search(r"\| 7[12]\.\d\d ± 0\.\d\d \* \|", rows[1])
     assert rows[1].count("*") == 1
     assert re.search(r"cluster accuracy differs from NoLS beyond noise for SEMLS \+[12]", text)
@@ -200,7 +200,7 @@ def test_a_run_that_diverged_is_in_no_mean_and_is_named():
     first = results[gone].iloc[[0]].assign(metric="diverged", value=2)
     results = pd.concat([results[~gone], first])
     text = format_report(results, REPORTS["table2"])
-    assert "- Diverged, and in no mean: isear ULS seed 3." in text
+    assert "- Diverged, and in no mean: ISEAR ULS seed 3." in text
     assert "- Not counted: 2 runs" in text
     assert set(compare_with_paper(results, REPORTS["table2"])["n"]) == {4}
 
@@ -221,14 +221,14 @@ def test_only_whole_seeds_of_curves_are_compared():
 def test_ours_stand_beside_the_papers_in_its_order():
     results = pd.concat([results_of("tec", ULS=0.02), results_of("isear")])
     table = compare_with_paper(results, REPORTS["table2"])
-    assert table["row"].tolist() == ["isear"] * 3 + ["tec"] * 3
+    assert table["row"].tolist() == ["ISEAR"] * 3 + ["TEC"] * 3
     assert table["method"].tolist() == [*METHODS, *METHODS]
-    uls = table.query("row == 'tec' and method == 'ULS'").iloc[0]
+    uls = table.query("row == 'TEC' and method == 'ULS'").iloc[0]
     assert uls["n"] == 5
     assert uls["mean"] == pytest.approx(62, abs=0.2)
     assert uls["difference"] == pytest.approx(2, abs=0.2)
     assert uls["p"] < 0.05
-    stated = paper.TABLE2.query("row == 'tec' and method == 'ULS'").iloc[0]
+    stated = paper.TABLE2.query("row == 'TEC' and method == 'ULS'").iloc[0]
     assert (uls["paper_mean"], uls["paper_std"]) == (stated["mean"], stated["std"]) == (51.84, 3.31)
 
 
@@ -243,10 +243,10 @@ def test_table3_counts_classes_and_pools_samples():
 
 def test_a_report_says_what_it_stands_on():
     text = format_report(results_of("cbet", SEMLS=0.03), REPORTS["table2"])
-    assert re.search(r"\| cbet \| SEMLS \| 5 \| 6[23]\.\d\d ± 7\.\d\d \| 57.02 ± 3.23 \|", text)
-    assert re.search(r"cbet: macro F1 differs from NoLS beyond noise for SEMLS \+(2\.9|3)", text)
+    assert re.search(r"\| CBET \| SEMLS \| 5 \| 6[23]\.\d\d ± 7\.\d\d \| 57.02 ± 3.23 \|", text)
+    assert re.search(r"CBET: macro F1 differs from NoLS beyond noise for SEMLS \+(2\.9|3)", text)
     assert "54% of the whole file" in text
-    assert "- SEMLS on cbet: an earlier theta" in text
+    assert "- SEMLS on CBET: an earlier theta" in text
     assert "earlier theta" not in format_report(results_of("cbet").assign(theta="1a2b"), REPORTS["table2"])
     assert "15 runs, 0.1 hours" in text
     without = format_report(results_of("goemotions"), REPORTS["goemotions"])
@@ -256,13 +256,13 @@ def test_a_report_says_what_it_stands_on():
 def test_the_papers_tables_have_every_cell():
     assert [len(table) for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)] == [14, 9, 9]
     assert paper.TABLE2["mean"].max() == 59.06
-    assert paper.TABLE1.set_index(["row", "method"]).loc[("cifar100, ResNet-34", "CLS"), "mean"] == 72.813
+    assert paper.TABLE1.set_index(["row", "method"]).loc[("CIFAR-100, ResNet-34", "CLS"), "mean"] == 72.813
 
 
 def test_beyond_the_paper_methods_are_also_tested_against_uls():
     results = results_of("goemotions", ULS=0.02, SEMLS=0.04)
     text = format_report(results, REPORTS["goemotions"])
-    against_nols, against_uls, _ = (line for line in text.splitlines() if line.startswith("- goemotions:"))
+    against_nols, against_uls, _ = (line for line in text.splitlines() if line.startswith("- GoEmotions:"))
     assert re.search(r"from NoLS beyond noise for ULS \+\S+ \(p \S \S+\), SEMLS \+[34]", against_nols)
     assert re.search(r"from ULS beyond noise for NoLS -\S+ \(p \S \S+\), SEMLS \+[12]", against_uls)
 
@@ -272,7 +272,7 @@ def test_image_rows_are_dataset_and_network_beside_the_papers():
     results["metric"] = results["metric"].replace("macro_f1", "accuracy")
     text = format_report(results, REPORTS["table1"])
     assert re.search(
-        r"\| cifar10, ResNet-34 \| ULS \| 5 \| 70\.\d\d ± 7.\d\d \| 93.56 ± 0.61 \| \+10", text
+        r"\| CIFAR-10, ResNet-34 \| ULS \| 5 \| 70\.\d\d ± 7.\d\d \| 93.56 ± 0.61 \| \+10", text
     )
     assert "accuracy differs from NoLS beyond noise for ULS" in text
     assert "scale lab" in text

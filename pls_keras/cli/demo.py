@@ -14,7 +14,8 @@ from pls_keras.experiments.methods import METHODS
 from pls_keras.experiments.runner import train_runs
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.reports.comparison import compare_methods, describe_difference, format_comparison
-from pls_keras.reports.plots import plot_curves, plot_mistakes, plot_theta
+from pls_keras.reports.plots import plot_curves, plot_mistakes, plot_thetas
+from pls_keras.reports.style import RC
 
 DEMOS = {
     # A small training set, so that smoothing has overfitting to work against.
@@ -116,7 +117,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     curves.to_csv(folder / "curves.csv", index=False)
     scores.to_csv(folder / "scores.csv", index=False)
     for figure, name in draw(first, images, curves, scores):
-        figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
+        figure.savefig(folder / f"{name}.png", dpi=RC["savefig.dpi"], bbox_inches="tight")
         plt.close(figure)
 
     print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")
@@ -133,13 +134,13 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
 
 def draw(run, images, curves, scores):
     """Yield the figures of a demonstration with their names."""
-    smoothed = dataclasses.replace(run, method="SEMLS"), dataclasses.replace(run, method="CLS")
-    figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
-    for ax, drawn in zip(axes, smoothed, strict=True):
-        plot_theta(drawn.theta(images), ax=ax)
-        ax.set_title(f"{drawn.method} on {run.dataset}")
-    yield figure, "theta"
-    clusters = np.asarray(dataclasses.replace(run, method="CLS").theta(images)) > 0
+    smoothed = {
+        method: dataclasses.replace(run, method=method).theta(images) for method in ("SEMLS", "CLS")
+    }
+    axes = plot_thetas(smoothed)
+    axes[0].figure.suptitle(f"Thetas of {run.dataset}")
+    yield axes[0].figure, "theta"
+    clusters = np.asarray(smoothed["CLS"]) > 0
     chance = clusters.sum() / images.classes / (images.classes - 1)
     ax = plot_mistakes(scores, chance)
     ax.figure.suptitle(f"What is taken for what: {run.dataset}, clusters of CLS")
@@ -148,7 +149,6 @@ def draw(run, images, curves, scores):
         ("grad_norm", "Gradient norm"),
         ("generalization_error", "Generalization error, |test - training|"),
     ):
-        figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-        plot_curves(curves, column, ax=ax)
-        ax.set_title(f"{title}: {run.dataset}, learning rate {run.learning_rate}")
-        yield figure, "gradient_norm" if column == "grad_norm" else column
+        ax = plot_curves(curves, column)
+        ax.figure.suptitle(f"{title}: {run.dataset}, learning rate {run.learning_rate}")
+        yield ax.figure, "gradient_norm" if column == "grad_norm" else column

@@ -14,7 +14,9 @@ class GradientSplit(keras.callbacks.Callback):
     By (3.2) the gradient of the loss is `(1 - ε) ∇CE(onehot, p) + ε ∇CE(theta[t], p)`. `logs` gets
     `grad_norm_label`, the L2 norm of the first term, `grad_norm_smoothing`, of the second, and
     `grad_cosine`, the cosine between them: -1 where they hold each other in balance. The model is in
-    inference mode, so that nothing changes and nothing is random.
+    training mode, as in a step on these samples: in inference mode the moving averages of batch
+    normalization lag behind, and the two would be of another network. The model stays as it was. Penalties
+    of regularizers are in neither part.
 
     Args:
         x: samples of shape (n, …).
@@ -46,12 +48,13 @@ class GradientSplit(keras.callbacks.Callback):
 def compiled_gradient(model):
     """A function from samples and targets (n, classes) to the gradient of their mean cross-entropy.
 
-    The gradient, by the trainable weights in inference mode, is one flat NumPy array.
+    The gradient, by the trainable weights in training mode, is one flat NumPy array. Moving averages and
+    seeds are handed in and those that come out are dropped, so that the model stays as it was.
     """
-    classes = model.output_shape[-1]
-    unsmoothed = uniform_theta(classes)
+    unsmoothed = uniform_theta(model.output_shape[-1])
 
-    def cross_entropy(targets, predictions):
+    def cross_entropy(trainable, fixed, x, targets):
+        predictions, _ = model.stateless_call(trainable, fixed, x, training=True)
         return ops.mean(preferential_crossentropy(targets, predictions, unsmoothed, smoothing_ratio=0.0))
 
     backend = keras.backend.backend()
@@ -59,33 +62,29 @@ def compiled_gradient(model):
         import tensorflow as tf
 
         @tf.function
-        def gradient(x, targets):
+        def gradient(trainable, *others):
             with tf.GradientTape() as tape:
-                value = cross_entropy(targets, model(x, training=False))
-            return tape.gradient(value, [v.value for v in model.trainable_variables])
+                tape.watch(trainable)
+                value = cross_entropy(trainable, *others)
+            return tape.gradient(value, trainable)
 
     elif backend == "jax":
         import jax
 
-        def value(trainable, fixed, x, targets):
-            predictions, _ = model.stateless_call(trainable, fixed, x, training=False)
-            return cross_entropy(targets, predictions)
-
-        compiled = jax.jit(jax.grad(value))
-
-        def gradient(x, targets):
-            trainable = [v.value for v in model.trainable_variables]
-            return compiled(trainable, [v.value for v in model.non_trainable_variables], x, targets)
-
+        gradient = jax.jit(jax.grad(cross_entropy))
     else:
         import torch
 
-        def gradient(x, targets):
-            value = cross_entropy(targets, model(x, training=False))
-            return torch.autograd.grad(value, [v.value for v in model.trainable_variables])
+        def gradient(trainable, *others):
+            with torch.random.fork_rng():  # from which dropout draws there
+                return torch.autograd.grad(cross_entropy(trainable, *others), trainable)
 
     def flat(x, targets):
-        parts = gradient(ops.convert_to_tensor(x), ops.convert_to_tensor(targets))
+        state = [
+            [ops.convert_to_tensor(v) for v in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        parts = gradient(*state, ops.convert_to_tensor(x), ops.convert_to_tensor(targets))
         return np.concatenate([ops.convert_to_numpy(part).ravel() for part in parts])
 
     return flat

@@ -149,6 +149,12 @@ def cell(mean, std, decimals=2):
     return f"{mean:.{decimals}f}" + ("" if pd.isna(std) else f" ± {std:.{decimals}f}")
 
 
+def markdown(table):
+    """A `DataFrame` as a table of Markdown, without its index."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def significance(p):
     """A p-value as text, such as "p = 0.023"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

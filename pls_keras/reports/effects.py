@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from pls_keras.reports.comparison import BASELINE, SIGNIFICANCE, adjust_by_holm
+from pls_keras.reports.comparison import BASELINE, SIGNIFICANCE, adjust_by_holm, markdown
+from pls_keras.reports.paper import DATASETS
 from pls_keras.reports.tables import (
     COLUMNS,
     REPORTS,
     compare_with_paper,
     load_results,
-    markdown,
     mistakes_of,
     results_of_curves,
 )
@@ -47,7 +47,7 @@ def _effects(results, report, metric, scale):
     table["adjusted"] = table.groupby("row", sort=False)["p"].transform(adjust_by_holm)
     nols = table["row"].map(table[table["method"] == BASELINE].set_index("row")["paper_mean"])
     stated = table["paper_mean"] - nols if metric == report.metric else nols * float("nan")
-    data = {"learning rate": f"{results['dataset'].iloc[0]}, learning rate"}
+    data = {"learning rate": f"{DATASETS.get(results['dataset'].iloc[0])}, learning rate"}
     rows = table["row"].replace(data, regex=True)
     shown = pd.DataFrame({"scale": scale, "score": title, "data": rows, "method": table["method"]})
     shown["from NoLS"] = table["difference"].map(f"{{:+.{decimals}f}}".format)

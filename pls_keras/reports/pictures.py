@@ -7,7 +7,7 @@ import numpy as np
 
 from pls_keras.reports.comparison import BASELINE
 from pls_keras.reports.plots import plot_differences, plot_learning_rates, plot_progress, plot_reliability
-from pls_keras.reports.style import RC
+from pls_keras.reports.style import RC, WIDTH
 from pls_keras.reports.tables import (
     COLUMNS,
     REPORTS,
@@ -35,16 +35,17 @@ def draw_report(name, scale, folder, results):
     if report.curve:
         curves = whole_seeds(load_results(name, scale, results))
         _save(plot_learning_rates(curves, report.curve), folder / f"{name}_{scale}.png")
-        if "nll" in curves and curves["nll"].notna().all():
+        measured = set(curves.columns[curves.notna().all()])
+        if "nll" in measured:
             axes = plot_learning_rates(curves, report.curve, plot=plot_progress)
             _save(axes, folder / f"{name}_{scale}_progress.png")
-        if report.curve == "grad_norm":
+        if report.curve == "grad_norm" and "grad_norm_label" in measured:
             _save(plot_learning_rates(curves, GRADIENT_PARTS), folder / f"{name}_{scale}_parts.png")
     if report.reliability:
         bins = load_results(f"{name}_reliability", scale, results)
         _draw_reliability(bins, report, folder / f"{name}_{scale}_reliability.png")
-    if report.mistakes:
-        _draw_mistakes(load_results(name, scale, results), report, folder / f"{name}_{scale}_mistakes.png")
+    if report.mistakes and mistakes_of(kept := load_results(name, scale, results), report):
+        _save(draw_mistakes(kept, report), folder / f"{name}_{scale}_mistakes.png")
 
 
 def draw_theta(theta, path):
@@ -54,37 +55,56 @@ def draw_theta(theta, path):
 
 def _draw_reliability(bins, report, path):
     cells = list(bins.groupby(row_names(bins, report), sort=False))
-    size = (4.2 * len(cells), 4.4)
+    grid = {"sharey": True, "squeeze": False, "layout": "constrained"}
     with plt.rc_context(RC):
-        _, axes = plt.subplots(1, len(cells), figsize=size, layout="constrained", squeeze=False)
-    for ax, (row, part) in zip(axes[0], cells, strict=True):
-        plot_reliability(part, ax=ax).set_title(row)
+        size = (WIDTH, 1 + 0.72 * WIDTH / len(cells))
+        figure, axes = plt.subplots(1, len(cells), figsize=size, **grid)
+        legends = []
+        for ax, (row, part) in zip(axes[0], cells, strict=True):
+            plot_reliability(part, ax=ax).set_title(row.replace(", ", "\n"))
+            legends.append(ax.get_legend_handles_labels())
+            ax.get_legend().remove()
+            ax.set(xlabel="", ylabel="" if len(legends) > 1 else ax.get_ylabel())
+        figure.supxlabel("confidence (mean of the bin)", fontsize=10)
+        figure.legend(*max(legends, key=lambda legend: len(legend[1])), loc="outside right center")
     _save(axes, path)
 
 
-def _draw_mistakes(results, report, path):
-    """What each method changes, in accuracy and in where its mistakes and further guesses lie."""
-    if not (metrics := mistakes_of(results, report)):
-        return
-    metrics = (report.metric, *metrics)
+def draw_mistakes(results, report):
+    """What each method changes: accuracy, and where its mistakes and further guesses lie.
+
+    Args:
+        results: `DataFrame` as `pls_keras.reports.tables.compare_with_paper` takes it, with scores of
+            mistakes.
+        report: one of `REPORTS`.
+
+    Returns:
+        The axes, an array with a row for each row of the report, a column a score.
+    """
+    metrics = (report.metric, "cluster_accuracy", "cluster_share")
     tables = {metric: compare_with_paper(results, report, metric=metric) for metric in metrics}
     rows = tables[report.metric].groupby("row", sort=False)["margin"].count()
-    size = (2.5 * (1 + len(metrics)), 1.5 + 0.3 * rows.sum() + 0.5 * len(rows))
+    size = (WIDTH, 1.2 + 0.27 * rows.sum() + 0.3 * len(rows))
     grid = {"height_ratios": rows + 1, "sharey": "row", "squeeze": False, "layout": "constrained"}
     with plt.rc_context(RC):
         figure, axes = plt.subplots(len(rows), len(metrics), figsize=size, **grid)
-    for i, row in enumerate(rows.index):
-        for ax, (metric, table) in zip(axes[i], tables.items(), strict=True):
-            plot_differences(table[table["row"] == row], None, ax=ax).locator_params("x", nbins=4)
-            if not i:
-                ax.set_title(textwrap.fill(COLUMNS[metric][0], 22), fontsize=10)
-    figure.supxlabel(f"difference from {BASELINE}, 95 % confidence interval", fontsize=10)
-    _save(axes, path)
+        for i, row in enumerate(rows.index):
+            for ax, (metric, table) in zip(axes[i], tables.items(), strict=True):
+                part = table[table["row"] == row]
+                plot_differences(part, None, ax=ax).locator_params("x", nbins=4)
+                ax.set_yticks(range(len(part) - 1), part["method"][part["margin"].notna()])
+                if not i:
+                    ax.set_title(textwrap.fill(COLUMNS[metric][0].replace(", %", ", points"), 26))
+            axes[i, 0].set_ylabel(row.replace(", ", "\n"))
+        pairs = ", ".join(dict.fromkeys(tables[report.metric]["n"].map("{:g}".format)))
+        words = f"difference from {BASELINE} and 95 % interval, {pairs} {report.unit}"
+        figure.supxlabel(words, fontsize=10)
+    return axes
 
 
 def _save(axes, path):
     figure = np.ravel(axes)[0].figure
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    figure.savefig(path, dpi=RC["savefig.dpi"], bbox_inches="tight")
     plt.close(figure)
     print(f"Wrote {path}")

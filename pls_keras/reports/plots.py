@@ -1,27 +1,32 @@
 """Figures. A plot takes a table and axes, and returns the axes."""
 
 import contextlib
+import itertools
+import textwrap
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
-from pls_keras.reports.style import RC, line_styles, method_colour
+from pls_keras.reports.style import HEIGHT, RC, WIDTH, looks
+from pls_keras.thetas import Theta
 
 BY_HEART = 0.99  # training accuracy from which on the images are known by heart
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
+MOST_BARS = 10  # classes of a target distribution
 
 AXIS_LABELS = {
-    "grad_norm": "gradient norm (L2, epoch's mean)",
-    "generalization_error": "generalization error (fraction)",
-    "train_accuracy": "training accuracy (fraction)",
-    "test_accuracy": "test accuracy (fraction)",
+    "grad_norm": "gradient norm (L2)",
+    "generalization_error": "generalization error",
+    "train_accuracy": "training accuracy",
+    "test_accuracy": "test accuracy",
     "train_loss": "training loss (nats)",
-    "nll": "plain cross-entropy of the training batches (nats)",
+    "nll": "plain cross-entropy in training (nats)",
     "test_loss": "test loss (nats)",
-    "grad_norm_label": "norm of (1 - ε) ∇CE(onehot)",
-    "grad_norm_smoothing": "norm of ε ∇CE(theta)",
-    "grad_cosine": "cosine between the two",
+    "grad_norm_label": "norm, label",
+    "grad_norm_smoothing": "norm, smoothing",
+    "grad_cosine": "cosine of both",
 }
 
 
@@ -40,21 +45,13 @@ def plot_theta(theta, ax=None):
         >>> plot_theta(uniform_theta(3)).get_ylabel()
         'true class'
     """
-    with _style({"axes.grid": False}):
+    with _style():
         if ax is None:
-            size = np.clip(0.22 * theta.classes, 6, 14)
+            size = np.clip(0.22 * theta.classes, HEIGHT, WIDTH - 1)
             _, ax = plt.subplots(figsize=(size + 1, size), layout="compressed")
         matrix = np.asarray(theta)
-        image = ax.imshow(matrix, cmap="Blues", vmin=0)
+        image = _draw_matrix(theta, ax, matrix.max())
         ax.figure.colorbar(image, ax=ax, label="share of ε", shrink=0.8)
-        step = -(-theta.classes // 50)  # at most 50 names fit on an axis
-        ticks = np.arange(0, theta.classes, step)
-        names = [theta.labels[i].replace("_", " ") for i in ticks]
-        small = 10 if theta.classes <= LARGEST_ANNOTATED else 6
-        ax.set_xticks(ticks, names, rotation=90, fontsize=small)
-        ax.set_yticks(ticks, names, fontsize=small)
-        ax.set_xlabel("other class")
-        ax.set_ylabel("true class")
         if theta.classes <= LARGEST_ANNOTATED:
             for (row, column), value in np.ndenumerate(matrix):
                 shade = "white" if value > 0.6 * matrix.max() else "black"
@@ -63,7 +60,44 @@ def plot_theta(theta, ax=None):
     return ax
 
 
-def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
+def plot_thetas(thetas):
+    """Heat maps of several thetas side by side, in one scale of colours.
+
+    Args:
+        thetas: mapping from title to `Theta`.
+
+    Returns:
+        The axes, an array.
+    """
+    largest = max(np.asarray(theta).max() for theta in thetas.values())
+    size = WIDTH, min(HEIGHT, 1 + 0.87 * WIDTH / len(thetas))
+    with _style():
+        figure, axes = plt.subplots(1, len(thetas), figsize=size, layout="compressed", squeeze=False)
+        for ax, (title, theta) in zip(axes[0], thetas.items(), strict=True):
+            image = _draw_matrix(theta, ax, largest)
+            ax.set_title(title)
+            if ax is not axes[0, 0]:
+                ax.set_ylabel("")
+                ax.set_yticklabels([])
+        figure.colorbar(image, ax=axes[0], label="share", shrink=0.8)
+    return axes[0]
+
+
+def _draw_matrix(theta, ax, largest):
+    """The cells of a heat map and the names of the classes, or of as many as there is room for."""
+    ax.grid(False)
+    image = ax.imshow(theta, cmap="Blues", vmin=0, vmax=largest)
+    height = ax.get_position(original=True).height * ax.figure.get_size_inches()[1]
+    ticks = np.arange(0, theta.classes, -(-theta.classes // int(6 * height)))  # six names an inch
+    names = [theta.labels[i].replace("_", " ") for i in ticks]
+    ax.set_xticks(ticks, names, rotation=90)
+    ax.set_yticks(ticks, names)
+    ax.set_xlabel("other class")
+    ax.set_ylabel("true class")
+    return image
+
+
+def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None, *, limit=None):
     """The target distribution q of one true class (eq. 3.1, Figure 1) under several thetas.
 
     Args:
@@ -72,10 +106,15 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
         label: the true class.
         smoothing_ratio: ε, the mass that theta shares out, in [0, 1).
         axes: as many axes as thetas; None for a new figure.
+        limit: mass at which the bars are cut off; None for a little above the largest smoothed share.
 
     Returns:
-        The axes, an array. The bars are cut off above the largest smoothed share; the true class
-        says its mass.
+        The axes, an array. Of many classes they show the true one, which says its mass, and the nine that
+        get most under the last theta.
+
+    Raises:
+        ValueError: if `thetas` is no mapping that holds a theta.
+        KeyError: if there is no such label.
 
     Example:
         >>> from pls_keras import uniform_theta
@@ -83,27 +122,45 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None):
         >>> [ax.get_title() for ax in axes]
         ['NoLS', 'ULS']
     """
+    if isinstance(thetas, Theta) or not any(isinstance(theta, Theta) for theta in thetas.values()):
+        raise ValueError(
+            'thetas must map names of methods to thetas, such as {"NoLS": None, "SEMLS": theta}. '
+            f"Received: {thetas}"
+        )
     labels = next(theta.labels for theta in thetas.values() if theta is not None)
-    onehot = (np.array(labels) == label).astype(float)
-    rows = {
-        method: onehot
-        if theta is None
-        else (1 - smoothing_ratio) * onehot + smoothing_ratio * theta.row(label)
-        for method, theta in thetas.items()
-    }
-    largest = max(np.delete(np.asarray(q), onehot.argmax()).max() for q in rows.values()) * 1.25
+    onehot = pd.Series(np.array(labels) == label, labels, dtype="float64")
+    rows = pd.DataFrame(
+        {
+            method: onehot
+            if theta is None
+            else (1 - smoothing_ratio) * onehot + smoothing_ratio * theta.row(label)
+            for method, theta in thetas.items()
+        }
+    )
+    kept = rows.iloc[:, -1].nlargest(MOST_BARS).index
+    rows = rows[rows.index.isin(kept)]
+    limit = limit or rows.drop(index=label).to_numpy().max() * 1.25
+    names = [name.replace("_", " ") for name in rows.index]
     with _style():
         if axes is None:
-            size = (2.6 * len(thetas), 0.8 + 0.24 * len(labels))
+            size = min(WIDTH, 1.2 + 1.9 * len(thetas)), 0.8 + 0.24 * len(rows)
             _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
-        for ax, (method, q) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-            ax.barh(labels, q, color=method_colour(method))
-            ax.set_xlim(0, largest)
-            ax.text(0.97 * largest, label, f"{np.max(q):.3f} →", ha="right", va="center", color="white")
+        axes = np.atleast_1d(axes)
+        for ax, (method, look) in zip(axes, looks(thetas).items(), strict=True):
+            ax.barh(names, rows[method], color=look["color"])
+            ax.set_xlim(0, limit)
+            mass, place = rows.loc[label, method], names[rows.index.get_loc(label)]
+            is_light = matplotlib.colors.rgb_to_hsv(matplotlib.colors.to_rgb(look["color"]))[2] > 0.8
+            shade = "black" if is_light else "white"
+            ax.text(0.97 * limit, place, f"{mass:.3f} →", ha="right", va="center", color=shade)
             ax.set_title(method)
-            ax.set_xlabel("target probability q")
-        np.atleast_1d(axes)[0].invert_yaxis()
-    return np.atleast_1d(axes)
+            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3))
+        axes[0].invert_yaxis()
+        words = "target probability q"
+        if len(rows) < len(labels):
+            words += f", the {len(rows)} largest under {rows.columns[-1]} of {len(labels)} classes"
+        axes[0].figure.supxlabel(words, fontsize=10)
+    return axes
 
 
 def plot_curves(curves, column, ax=None):
@@ -121,23 +178,34 @@ def plot_curves(curves, column, ax=None):
     """
     with _style():
         if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-        for method, style in line_styles(curves["method"].unique()).items():
+            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        for method, look in looks(curves["method"]).items():
             by_epoch = curves[curves["method"] == method].groupby("epoch")[column]
             mean, spread = by_epoch.mean(), by_epoch.std().fillna(0.0)
-            colour = method_colour(method)
-            ax.plot(mean.index, mean, color=colour, ls=style, label=method)
+            ax.plot(mean.index, mean, label=method, **look)
             low = (mean - spread).clip(lower=min(0, curves[column].min()))  # a norm is not negative
-            ax.fill_between(mean.index, low, mean + spread, color=colour, alpha=0.15, lw=0)
+            ax.fill_between(mean.index, low, mean + spread, color=look["color"], alpha=0.15, lw=0)
             if epoch := _epoch_by_heart(curves[curves["method"] == method]):
-                ax.plot(epoch, mean[epoch], marker="v", ms=7, color=colour, mec="white", ls="", zorder=3)
+                mark = {"marker": "v", "ms": 7, "color": look["color"], "mec": "white", "ls": ""}
+                ax.plot(epoch, mean[epoch], zorder=3, **mark)
         ax.set_xlabel("epoch")
-        ax.set_ylabel(AXIS_LABELS.get(column, column))
         seeds = curves["seed"].nunique()
-        title = f"mean ± std. dev., {seeds} seeds" if seeds > 1 else "one seed"
-        ax.legend(title=title, frameon=False)
+        _finish(ax, column, f"mean ± std. dev., {seeds} seeds" if seeds > 1 else "one seed")
         ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
+
+
+def _finish(ax, column, note):
+    """Label the quantity, begin it at 0 if it is never below, and put the legend above the curves."""
+    ax.set_ylabel(AXIS_LABELS.get(column, column))
+    panels = [panel.dataLim for panel in ax.get_shared_y_axes().get_siblings(ax)]
+    low, high = min(panel.y0 for panel in panels), max(panel.y1 for panel in panels)
+    room = 0.05 * (high - min(0, low))
+    ax.set_ylim(low - room if low < 0 else 0, high + room)
+    handles, labels = ax.get_legend_handles_labels()
+    handles.append(matplotlib.lines.Line2D([], [], ls=""))
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(handles), "borderaxespad": 0.2}
+    ax.legend(handles, [*labels, note], **place)
 
 
 def _epoch_by_heart(curves):
@@ -165,20 +233,18 @@ def plot_progress(curves, column, ax=None):
     """
     with _style():
         if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-        for method, style in line_styles(curves["method"].unique()).items():
+            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        for method, look in looks(curves["method"]).items():
             for i, (_, run) in enumerate(curves[curves["method"] == method].groupby("seed")):
                 run = run.sort_values("epoch")
-                look = {"color": method_colour(method), "ls": style, "lw": 0.9, "alpha": 0.8}
-                ax.plot(run["nll"], run[column], label="" if i else method, **look)
+                ax.plot(run["nll"], run[column], label="" if i else method, lw=0.9, alpha=0.8, **look)
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(matplotlib.ticker.LogFormatter())
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(matplotlib.ticker.LogFormatter())
         if not ax.xaxis_inverted():
             ax.invert_xaxis()
         ax.set_xlabel(AXIS_LABELS["nll"])
-        ax.set_ylabel(AXIS_LABELS.get(column, column))
-        ax.legend(title="a line a seed", frameon=False)
+        _finish(ax, column, "a line a seed")
     return ax
 
 
@@ -188,8 +254,8 @@ def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
     Args:
         curves: `DataFrame` as for `plot_curves`, with a column `learning_rate`.
         columns: the quantity to draw, or a list of them, each in a row of panels of its own.
-        axes: array of shape (quantities, learning rates), or (2, 2) for one quantity at four rates;
-            None for a new figure.
+        axes: array of shape (quantities, learning rates); None for a new figure, whose panels of a
+            quantity share their scale.
         plot: `plot_curves`, or `plot_progress` for what has been learnt in place of epochs.
 
     Returns:
@@ -197,31 +263,25 @@ def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     rates = sorted(curves["learning_rate"].unique(), reverse=True)
-    own = axes is None
     with _style():
-        if own:
-            shape = (2, 2) if len(columns) == 1 and len(rates) == 4 else (len(columns), len(rates))
-            size = (1 + 4 * shape[1], 0.6 + 3 * shape[0])
-            _, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
-        panels = [(column, rate) for column in columns for rate in rates]
-        for ax, (column, rate) in zip(np.ravel(axes), panels, strict=True):
-            plot(curves[curves["learning_rate"] == rate], column, ax=ax)
-            ax.set_title(f"learning rate {rate:g}")
+        if axes is None:
+            size = WIDTH, min(HEIGHT, 1 + 1.9 * len(columns))
+            grid = {"sharey": "row", "sharex": plot is plot_curves, "squeeze": False}
+            _, axes = plt.subplots(len(columns), len(rates), figsize=size, layout="constrained", **grid)
+        axes = np.reshape(axes, (len(columns), len(rates)))
+        for (row, column), (i, rate) in itertools.product(enumerate(columns), enumerate(rates)):
+            ax = plot(curves[curves["learning_rate"] == rate], column, ax=axes[row, i])
             legend = ax.get_legend()
-            if own or ax is not np.ravel(axes)[0]:
-                legend.remove()
-            if not ax.get_subplotspec().is_first_col():
-                ax.set_ylabel("")
-            if not ax.get_subplotspec().is_last_row():
-                ax.set_xlabel("")
-        if own:  # above the panels, where it hides no curve
-            ax.figure.legend(
-                *ax.get_legend_handles_labels(),
-                title=legend.get_title().get_text(),
-                loc="outside upper center",
-                ncols=curves["method"].nunique(),
-                frameon=False,
-            )
+            legend.remove()
+            ax.set_xlabel("")
+            if not row:
+                ax.set_title(f"learning rate {rate:g}")
+            ax.set_ylabel("" if i else textwrap.fill(ax.get_ylabel(), 20 if len(columns) == 1 else 10))
+        names = [text.get_text() for text in legend.get_texts()]
+        place = {"loc": "outside upper center", "ncols": len(names)}  # where it hides no curve
+        ax.figure.legend(legend.legend_handles, names, **place)
+        label = "epoch" if plot is plot_curves else AXIS_LABELS["nll"]
+        ax.figure.supxlabel(label, fontsize=10)
     return axes
 
 
@@ -234,22 +294,24 @@ def plot_reliability(bins, ax=None):
         ax: axes to draw on; None for a new figure.
 
     Returns:
-        The axes. Below the diagonal a model is more confident than right.
+        The axes. Below the diagonal a model is more confident than right. The area of a point is as its
+        number of samples.
     """
     with _style():
         if ax is None:
-            _, ax = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+            _, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
         ax.plot([0, 1], [0, 1], color="#bbbbbb", ls="--", lw=1, label="calibrated")
-        for method, style in line_styles(bins["method"].unique()).items():
+        for method, look in looks(bins["method"]).items():
             part = bins[(bins["method"] == method) & (bins["samples"] > 0)]
             sums = part[["confidence", "accuracy"]].mul(part["samples"], axis=0)
             pooled = sums.assign(samples=part["samples"]).groupby(part["bin"]).sum()
             x, y = (pooled[name] / pooled["samples"] for name in ("confidence", "accuracy"))
-            ax.plot(x, y, marker="o", ms=4, color=method_colour(method), ls=style, label=method)
+            ax.plot(x, y, label=method, **look)
+            ax.scatter(x, y, 150 * pooled["samples"] / pooled["samples"].sum(), color=look["color"])
         ax.set_xlabel("confidence (mean of the bin)")
         ax.set_ylabel("accuracy (fraction of the bin)")
         ax.set_aspect("equal")
-        ax.legend(frameon=False)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
 
@@ -274,14 +336,14 @@ def plot_mistakes(scores, chance=None, ax=None):
         for i, (column, (words, alpha)) in enumerate(bars.items()):
             mean, spread = groups[column].mean(), groups[column].std().fillna(0)
             y = np.arange(len(mean)) + 0.38 * (i - 0.5)
-            colours = [method_colour(method) for method in mean.index]
+            colours = [look["color"] for look in looks(mean.index).values()]
             ax.barh(y, mean, 0.36, xerr=spread, color=colours, alpha=alpha, error_kw={"lw": 1}, label=words)
         if chance is not None:
             ax.axvline(chance, color="#777777", ls="--", lw=1, label="by chance")
         ax.set_yticks(range(groups.ngroups), list(groups.groups))
         ax.set_ylim(groups.ngroups - 0.4, -0.6)  # the first at the top
         ax.set_xlabel("share that lies in the true class's cluster")
-        ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return ax
 
 
@@ -302,15 +364,15 @@ def plot_differences(compared, score, ax=None):
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 1 + 0.3 * len(shown)), layout="constrained")
         ax.axvline(0, color="#bbbbbb", lw=1)
-        for method in shown["method"].unique():
+        for method, look in looks(shown["method"]).items():
             part = shown[shown["method"] == method]
-            look = {"fmt": "o", "ms": 5, "capsize": 3, "color": method_colour(method)}
-            ax.errorbar(part["difference"], part.index, xerr=part["margin"], **look)
+            bars = {"fmt": "o", "ms": 5, "capsize": 3, "color": look["color"]}
+            ax.errorbar(part["difference"], part.index, xerr=part["margin"], **bars)
         names = shown["row"] + ", " + shown["method"] + " (n = " + shown["n"].astype(int).astype(str) + ")"
         ax.set_yticks(shown.index, names)
         ax.set_ylim(len(shown) - 0.5, -0.5)  # the first at the top
         if score:
-            ax.set_xlabel(f"{score}: difference from the baseline, 95 % confidence interval")
+            ax.set_xlabel(f"{score}: difference and 95 % interval")
     return ax
 
 

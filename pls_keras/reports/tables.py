@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pls_keras.reports.comparison import (
     cell,
     compare_methods,
     describe_difference,
+    markdown,
 )
 from pls_keras.reports.observations import check_observations, format_checks
 
@@ -23,15 +25,15 @@ COLUMNS = {
     "accuracy": ("accuracy, %", 100, 2),
     "generalization_error": ("generalization error, %", 100, 2),
     "grad_norm": ("gradient norm", 1, 3),
-    "ece": ("ECE, %", 100, 1),
-    "nll": ("NLL", 1, 3),
+    "ece": ("calibration error, %", 100, 1),
+    "nll": ("cross-entropy", 1, 3),
     "val_macro_f1": ("validation macro F1, %", 100, 2),
-    "val_nll": ("validation NLL", 1, 3),
+    "val_nll": ("validation cross-entropy", 1, 3),
     "train_accuracy": ("training accuracy, %", 100, 1),
     "test_accuracy": ("test accuracy, %", 100, 1),
     "cluster_accuracy": ("cluster accuracy, %", 100, 2),
-    "mistakes_in_cluster": ("share of mistakes within the cluster, %", 100, 1),
-    "cluster_share": ("share of ranks 2 to 5 within the cluster, %", 100, 1),
+    "mistakes_in_cluster": ("mistakes within the cluster, %", 100, 1),
+    "cluster_share": ("second to fifth guesses within the cluster, %", 100, 1),
     "mistake_severity": ("severity of mistakes", 1, 3),
 }
 CALIBRATION = ("ece", "nll")
@@ -49,14 +51,24 @@ FACTS = {
     "train_images": "{} training images",
     "epochs": "{} epochs",
     "batch_size": "batches of {}",
-    "augment": "augmentation: {}",
+    "augment": "cropped and mirrored at random: {}",
     "weight_decay": "weight decay {}",
-    "precision": "precision {}",
-    "jit_compile": "jit_compile {}",
+    "precision": "in {}",
+    "jit_compile": "compiled by XLA: {}",
     "vectors": "word vectors {}",
     "scale": "scale {}",
-    "backend": "backend {}",
+    "backend": "on {}",
     "hardware": "{}",
+}
+WORDS = {  # what stands in a run's record, for a reader
+    **paper.DATASETS,
+    "True": "yes",
+    "False": "no",
+    "auto": "where it is faster",
+    "mixed_bfloat16": "bfloat16",
+    "tensorflow": "TensorFlow",
+    "jax": "JAX",
+    "torch": "PyTorch",
 }
 
 
@@ -171,8 +183,8 @@ REPORTS = {
 def row_names(runs, report):
     """The name of each run's row in a report's table, from the run's columns.
 
-    Beside these, `data` is the data set, or the number of classes where a run has some of them alone, and
-    `network` the model's name as the paper has it.
+    Beside these, `data` is the data set in words, or the number of classes where a run has some of them
+    alone, and `network` the model's name as the paper has it.
 
     Args:
         runs: `DataFrame` with a row a run.
@@ -184,8 +196,8 @@ def row_names(runs, report):
     rows = []
     for run in runs.to_dict("records"):
         classes = run.get("classes")
-        data = f"{classes.count('+') + 1} classes" if classes else run["dataset"]
-        network = run.get("model", "").replace("ResNet", "ResNet-")
+        data = f"{classes.count('+') + 1} classes" if classes else _plain(run["dataset"])
+        network = _plain(run.get("model", ""))
         rows.append(report.row.format(data=data, network=network, **run))
     return pd.Series(rows, index=runs.index, name="row")
 
@@ -422,19 +434,16 @@ def _bullets(lines):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def markdown(table):
-    """A `DataFrame` as a table of Markdown, without its index."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def _notes(results, report, table):
     """What the runs stand on: data that is not whole, earlier thetas, settings, hardware, time."""
     runs = results.drop_duplicates("key")
     notes = []
     measured = results[(results["metric"] == report.metric) & results["value"].notna()]["key"]
     diverged = runs[~runs["key"].isin(measured)]
-    names = [f"{r['dataset']} {r['method']} seed {r['seed']}" for r in diverged.to_dict("records")]
+    names = [
+        f"{_plain(run['dataset'])} {run['method']} seed {run['seed']}"
+        for run in diverged.to_dict("records")
+    ]
     if names:
         notes.append(f"Diverged, and in no mean: {', '.join(names)}.")
     if unpaired := len(runs) - len(diverged) - int(table["n"].sum()):
@@ -443,15 +452,15 @@ def _notes(results, report, table):
     for dataset, fraction in fractions.items():
         if fraction < 1:
             notes.append(
-                f"{dataset} here is {fraction:.0%} of the whole file: its rows are not the paper's data, "
-                "and must not be compared as if they were."
+                f"{_plain(dataset)} here is {fraction:.0%} of the whole file: its rows are not the paper's "
+                "data, and must not be compared as if they were."
             )
     # Since the thetas were built from whole vectors, a run says which one it had.
     unsaid = runs["theta"].isna() if "theta" in runs else True
     for dataset in runs.loc[runs["method"].str.startswith("SEMLS") & unsaid, "dataset"].unique():
         notes.append(
-            f"SEMLS on {dataset}: an earlier theta than the package's, from 50-dimensional word vectors "
-            "that lacked some labels."
+            f"SEMLS on {_plain(dataset)}: an earlier theta than the package's, from 50-dimensional word "
+            "vectors that lacked some labels."
         )
     facts = [
         words.format(", ".join(dict.fromkeys(map(_plain, runs[name]))))
@@ -463,4 +472,6 @@ def _notes(results, report, table):
 
 
 def _plain(value):
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A value of a run in the words of a reader."""
+    value = f"{value:g}" if isinstance(value, float) else str(value)
+    return WORDS.get(value, re.sub(r"^ResNet(?=\d)", "ResNet-", value))

@@ -2,11 +2,13 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from pls_keras._extras import require
+from pls_keras.labs.answers import QUESTIONS
 from pls_keras.reports.plots import plot_targets
 from pls_keras.reports.tables import report_text
-from pls_keras.thetas import uniform_theta
+from pls_keras.thetas import Theta, uniform_theta
 
 
 def show_report(name, scale="paper", folder="results"):
@@ -28,47 +30,63 @@ def show_report(name, scale="paper", folder="results"):
     return Markdown(text or missing)
 
 
-def check(answer, expected, hint="", *, tolerance=1e-3):
+def check(question, answer):
     """Say whether an answer to an exercise is right. Never raises, so that a notebook runs on.
 
     Args:
-        answer: a student's answer: a number, text, a list, an array, a table or a theta. `...` stands
-            for none yet.
-        expected: the right answer.
-        hint: what to say if the answer is wrong.
-        tolerance: largest absolute difference of numbers that are taken for the same.
+        question: number of the lab and of the exercise, such as "1.2".
+        answer: a number, exact or rounded as tables print it; text, in capitals or not; a theta, whose
+            labels may come in any order; or a table of its numbers. `...` stands for none yet.
 
     Returns:
         Whether the answer is right.
 
     Example:
-        >>> check(0.1 + 0.2, 0.3)
+        >>> check("2.2", 1)
         Right.
         True
-        >>> check(..., 0.3)
+        >>> check("2.2", ...)
         No answer yet: put yours in the place of the three dots.
         False
     """
+    if question not in QUESTIONS:
+        print(f"There is no question {question!r}. There are: {', '.join(QUESTIONS)}")
+        return False
     if answer is ...:
         print("No answer yet: put yours in the place of the three dots.")
         return False
+    question = QUESTIONS[question]
     try:
-        right = _same(answer, expected, tolerance)
+        right = _same(answer, question.expected(), question.decimals)
+        print("Right." if right else f"Not yet. {question.hint}")
+        return right
+    except ValueError as error:
+        print(f"Not yet. {error} {question.hint}")
     except Exception as error:  # whatever a student may put there
-        print(f"This cannot be compared ({type(error).__name__}: {error}). {hint}".rstrip())
-        return False
-    print("Right." if right else f"Not yet. {hint}".rstrip())
-    return right
+        print(f"This cannot be compared ({type(error).__name__}: {error}). {question.hint}")
+    return False
 
 
-def _same(answer, expected, tolerance):
-    answer, expected = np.asarray(answer), np.asarray(expected)
-    if answer.shape != expected.shape:
-        shapes = f"the answer has shape {answer.shape}, {expected.shape} is wanted"
-        raise ValueError(shapes)
-    if np.issubdtype(expected.dtype, np.number):
-        return bool(np.allclose(answer.astype(float), expected, rtol=0, atol=tolerance))
-    return bool((answer == expected).all())
+def _same(answer, expected, decimals):
+    if isinstance(expected, str):
+        return str(answer).strip().casefold() == expected.casefold()
+    if isinstance(expected, Theta):
+        if isinstance(answer, Theta):
+            answer = answer.to_frame()
+        if isinstance(answer, pd.DataFrame):
+            if set(answer.index) != set(expected.labels) or set(answer.columns) != set(expected.labels):
+                raise ValueError(f"The labels must be {', '.join(expected.labels)}.")
+            answer = answer.loc[list(expected.labels), list(expected.labels)]
+        answer = np.asarray(answer, "float64")
+        if answer.shape != expected.shape:
+            raise ValueError(f"A table of shape {expected.shape} is wanted. Received: {answer.shape}.")
+        return bool(np.allclose(answer, expected, rtol=0, atol=0.5 * 10**-decimals))
+    try:
+        answer = float(answer)
+    except (TypeError, ValueError):
+        raise ValueError(f"A number is wanted, such as 0.05. Received: {answer!r}.") from None
+    # Half a unit of the last decimal, and a little, since 0.125 may be rounded either way.
+    return bool(abs(answer - expected) <= 0.5001 * 10**-decimals)
 
 
 def target_slider(theta):
