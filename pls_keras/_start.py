@@ -1,4 +1,4 @@
-"""Imports Keras first: for a command, without the lines that TensorFlow writes meanwhile.
+"""Imports Keras first: for a command or a notebook, without the lines that TensorFlow writes meanwhile.
 
 They come from C++, before any setting of Python is read, so that what goes to file descriptor 2 is held
 back, and shown if the import fails. A program of one's own that imports the package sees them as ever.
@@ -13,11 +13,12 @@ import tempfile
 from pls_keras._extras import require
 
 PACKAGE = __name__.partition(".")[0]
+NOTEBOOK = "ipykernel_launcher"
 QUIET = "PLS_KERAS_QUIET"  # set for the processes that a command starts
 
 
 def is_command(argv, orig_argv):
-    """Whether Python was started as `python -m pls_keras …`, or by the script of that name.
+    """Whether Python was started as `python -m pls_keras …`, by the script of that name, or by a notebook.
 
     Args:
         argv: `sys.argv`, whose first is "-m" as long as Python looks for the module to run.
@@ -25,7 +26,7 @@ def is_command(argv, orig_argv):
     """
     if argv[0] == "-m":
         return orig_argv[orig_argv.index("-m") + 1] == PACKAGE
-    return pathlib.PurePath(argv[0]).stem == PACKAGE
+    return pathlib.PurePath(argv[0]).stem in (PACKAGE, NOTEBOOK)
 
 
 @contextlib.contextmanager

@@ -84,6 +84,7 @@ def test_what_a_failing_import_writes_is_shown(tmp_path):
     [
         (["-m"], ["python", "-X", "dev", "-m", "pls_keras", "demo"], True),
         (["/bin/pls_keras", "demo"], ["python", "/bin/pls_keras", "demo"], True),
+        (["/lib/ipykernel_launcher.py", "-f"], ["python", "-m", "ipykernel_launcher", "-f"], True),
         (["-m"], ["python", "-m", "my_package", "pls_keras"], False),
         (["train.py"], ["python", "train.py", "pls_keras"], False),
         ([""], ["python"], False),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pls_keras import Theta, cluster_theta, uniform_theta
-from pls_keras.labs import check, target_slider
+from pls_keras.labs import check, opening, show_report, target_slider
 from pls_keras.labs.answers import QUESTIONS
 
 NOTEBOOKS = pathlib.Path(__file__).parents[1] / "notebooks"
@@ -64,18 +64,40 @@ def test_check_tells_right_from_wrong_and_never_raises(question, answer, right, 
     assert ("A number is wanted" in said) == (question in ("1.1", "2.1", "4.2") and not is_number(answer))
 
 
-def test_the_slider_draws_what_is_chosen(monkeypatch):
+def test_the_slider_draws_what_is_chosen_on_one_axis(monkeypatch):
     pytest.importorskip("ipywidgets")
     drawn = []
-    monkeypatch.setattr("pls_keras.labs.plot_targets", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(
+        "pls_keras.labs.plot_targets", lambda *args, **options: drawn.append((args, options))
+    )
     semls = Theta.load("cifar10-semls")
-    slider = target_slider(semls)
+    slider = target_slider(semls, "dog")
     label, smoothing_ratio, power = slider.children[:3]
     assert label.options == semls.labels
-    label.value, smoothing_ratio.value, power.value = "dog", 0.2, 3.0
+    assert label.value == "dog"
+    label.value, smoothing_ratio.value, power.value = "cat", 0.2, 3.0
     slider.update()
-    thetas, chosen, epsilon = drawn[-1]
-    assert (chosen, epsilon) == ("dog", 0.2)
+    (thetas, chosen, epsilon), options = drawn[-1]
+    assert (chosen, epsilon) == ("cat", 0.2)
+    assert options == drawn[0][1]
     assert thetas["NoLS"] is None
     np.testing.assert_allclose(thetas["ULS"], uniform_theta(10))
-    np.testing.assert_allclose(thetas["SEMLS"], semls.sharpen(3.0))
+    np.testing.assert_allclose(thetas["SEMLS^3"], semls.sharpen(3.0))
+
+
+@pytest.mark.parametrize("lab", [1, 2, 3, 4])
+def test_a_lab_opens_with_a_figure_that_fits_the_first_screen(lab, monkeypatch):
+    pytest.importorskip("IPython")
+    monkeypatch.chdir(NOTEBOOKS)
+    width, height = np.ravel(opening(lab))[0].figure.get_size_inches() * 110
+    assert width <= 930
+    assert height <= 520
+
+
+def test_a_report_is_folded_and_says_what_is_missing(tmp_path):
+    pytest.importorskip("IPython")
+    text = show_report("table2", folder=NOTEBOOKS / "results").data
+    assert text.startswith("<details><summary>Table 2: macro F1")
+    assert "\n\n| data | method |" in text
+    assert text.endswith("</details>")
+    assert "beside the notebook" in show_report("table2", folder=tmp_path).data

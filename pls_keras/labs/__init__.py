@@ -1,4 +1,4 @@
-"""For the notebooks: reports, exercises that check themselves, and a slider."""
+"""For the notebooks: opening figures, reports, exercises that check themselves, and a slider."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,13 +6,43 @@ import pandas as pd
 
 from pls_keras._extras import require
 from pls_keras.labs.answers import QUESTIONS
-from pls_keras.reports.plots import plot_targets
-from pls_keras.reports.tables import report_text
+from pls_keras.reports.pictures import draw_mistakes
+from pls_keras.reports.plots import plot_learning_rates, plot_targets, plot_thetas
+from pls_keras.reports.tables import REPORTS, load_results, report_text, whole_seeds
 from pls_keras.thetas import Theta, uniform_theta
+
+LARGEST_MASS = 0.1  # that the slider's bars show
+
+
+def opening(lab):
+    """The figure that a lab opens with, and sharp figures from there on.
+
+    Args:
+        lab: its number, 1 to 4.
+
+    Returns:
+        The axes.
+    """
+    from IPython import get_ipython  # an extra
+
+    if shell := get_ipython():
+        shell.run_line_magic("config", 'InlineBackend.figure_formats = ["retina"]')
+    if lab == 1:
+        semls = Theta.load("cifar10-semls")
+        smoothed = {"ULS": uniform_theta(semls.labels), "CLS": Theta.load("cifar10-cls"), "SEMLS": semls}
+        return plot_targets({"NoLS": None, **smoothed}, "cat")
+    if lab == 2:
+        results = load_results("table1", "reduced").query("dataset == 'cifar100'")
+        return draw_mistakes(results, REPORTS["table1"])
+    if lab == 3:
+        return plot_learning_rates(whole_seeds(load_results("figure5", "reduced")), "grad_norm")
+    words = Theta.load("digits-semls")
+    by = {"all alike (ULS)": uniform_theta(words.labels), "by look (CLS)": Theta.load("digits-cls")}
+    return plot_thetas({**by, "by word (SEMLS)": words})
 
 
 def show_report(name, scale="paper", folder="results"):
-    """A table of kept results for a notebook to show.
+    """A table of kept results for a notebook to show, folded until it is clicked on.
 
     Args:
         name: as for `pls_keras.reports.tables.report_text`.
@@ -26,8 +56,12 @@ def show_report(name, scale="paper", folder="results"):
     from IPython.display import Markdown
 
     text = report_text(name, scale, folder, details=False)
-    missing = f"No results of {name} at scale {scale} in {folder!r}: put that folder beside the notebook."
-    return Markdown(text or missing)
+    if not text:
+        return Markdown(
+            f"No results of {name} at scale {scale}: put the folder {folder!r} beside the notebook."
+        )
+    title, _, table = text.partition("\n\n")
+    return Markdown(f"<details><summary>{title.strip('*')} (click)</summary>\n\n{table}\n\n</details>")
 
 
 def check(question, answer):
@@ -89,26 +123,31 @@ def _same(answer, expected, decimals):
     return bool(abs(answer - expected) <= 0.5001 * 10**-decimals)
 
 
-def target_slider(theta):
+def target_slider(theta, label):
     """Sliders for ε, the power and the class, over the target distribution (needs ipywidgets).
 
     Args:
         theta: `Theta` to sharpen and to draw beside no smoothing and uniform smoothing.
+        label: the class to begin with.
 
     Returns:
-        The widget. It needs a running kernel.
+        The widget. It needs a running kernel. The axis stays as it is, so that bars can be compared.
     """
     require("notebooks", "ipywidgets")
     import ipywidgets
 
     def draw(label, smoothing_ratio, power):
-        thetas = {"NoLS": None, "ULS": uniform_theta(theta.labels), "SEMLS": theta.sharpen(power)}
-        plot_targets(thetas, label, smoothing_ratio)
+        thetas = {
+            "NoLS": None,
+            "ULS": uniform_theta(theta.labels),
+            f"SEMLS^{power:g}": theta.sharpen(power),
+        }
+        plot_targets(thetas, label, smoothing_ratio, limit=LARGEST_MASS)
         plt.show()
 
     return ipywidgets.interactive(
         draw,
-        label=ipywidgets.Dropdown(options=theta.labels, description="class"),
-        smoothing_ratio=ipywidgets.FloatSlider(0.1, min=0.01, max=0.5, step=0.01, description="ε"),
-        power=ipywidgets.FloatSlider(1.0, min=0.5, max=10, step=0.5, description="power"),
+        label=ipywidgets.Dropdown(options=theta.labels, value=label, description="class"),
+        smoothing_ratio=ipywidgets.FloatSlider(0.1, min=0.01, max=0.3, step=0.01, description="ε"),
+        power=ipywidgets.FloatSlider(8.0, min=0.5, max=16, step=0.5, description="power"),
     )

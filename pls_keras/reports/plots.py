@@ -155,6 +155,7 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None, *, limit=None):
             ax.text(0.97 * limit, place, f"{mass:.3f} →", ha="right", va="center", color=shade)
             ax.set_title(method)
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3))
+            ax.xaxis.set_major_formatter("{x:g}")
         axes[0].invert_yaxis()
         words = "target probability q"
         if len(rows) < len(labels):

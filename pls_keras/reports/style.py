@@ -7,7 +7,7 @@ A notebook's page is some 930 pixels wide in JupyterLab on a laptop, a README's 
 import itertools
 import re
 
-WIDTH, HEIGHT = 8.4, 4.7
+WIDTH, HEIGHT = 8.2, 4.6
 
 # A method has the same colour everywhere (Okabe and Ito's palette, for all kinds of colour vision).
 METHOD_COLOURS = {"NoLS": "#000000", "ULS": "#0072B2", "CLS": "#E69F00", "SEMLS": "#009E73"}
