@@ -140,8 +140,7 @@ class ExpectedCalibrationError(_SampleMetric):
             `accuracy`, NaN where a bin is empty.
         """
         samples, confidence, correct = (
-            ops.convert_to_numpy(total.value)  # of a variable itself NumPy warns
-            for total in (self.weight_sum, self.confidence_sum, self.correct_sum)
+            total.numpy() for total in (self.weight_sum, self.confidence_sum, self.correct_sum)
         )
         table = pd.DataFrame({"samples": samples, "confidence": confidence, "accuracy": correct})
         return table.assign(
