@@ -40,12 +40,12 @@ def lopsided_matrix(classes=K):
 
 def build_theta(name):
     return {
-        "lopsided": lambda: Theta(lopsided_matrix(), "abcdef"),
+        "lopsided": lambda: Theta(lopsided_matrix(), list("abcdef")),
         "uniform": lambda: uniform_theta(K),
         "uniform without the true class": lambda: uniform_theta(K, include_true=False),
         "clusters": lambda: cluster_theta(CLUSTERS),
         "clusters with the true class": lambda: cluster_theta(CLUSTERS, include_true=True),
-        "two nearest": lambda: Theta(lopsided_matrix(), "abcdef").top_k(2),
+        "two nearest": lambda: Theta(lopsided_matrix(), list("abcdef")).top_k(2),
         "three nearest, with the true class": lambda: uniform_theta(K).top_k(3),
         "groups and others": _groups_and_others,
     }[name]()
@@ -54,7 +54,7 @@ def build_theta(name):
 def _groups_and_others():
     """Listed classes in the group and outside, the class itself, and one that is listed twice."""
     return Theta._from_parts(
-        "abcdef",
+        list("abcdef"),
         {"builder": "test"},
         groups=[0, 0, 1, 1, 1, 1],
         group_weight=[0.3, 0.3, 0.1, 0.1, 0.1, 0.1],

@@ -2,10 +2,20 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from pls_keras import ClusterAccuracy, ClusterShare, ExpectedCalibrationError, MistakeSeverity
+from pls_keras import (
+    ClusterAccuracy,
+    ClusterShare,
+    ExpectedCalibrationError,
+    MistakeSeverity,
+    PreferentialSmoothingLoss,
+    Theta,
+    uniform_theta,
+)
 
+BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
 PROBABILITIES = RNG.dirichlet(np.full(4, 0.5), size=300).astype("float32")
 IDS = RNG.integers(0, 4, size=300)
@@ -60,25 +70,6 @@ def test_no_samples_give_zero_and_reset_forgets():
     metric.update_state(IDS, PROBABILITIES)
     metric.reset_state()
     assert float(metric.result()) == 0
-
-
-def test_logits_give_nan_not_a_wrong_number():
-    metric = ExpectedCalibrationError()
-    metric.update_state(IDS, 5 * PROBABILITIES)
-    assert np.isnan(metric.result())
-
-
-def test_config_round_trip_keeps_every_argument():
-    metric = ExpectedCalibrationError(bins=4, name="calibration", dtype="float64")
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
-    assert type(copy) is ExpectedCalibrationError
-    assert (copy.bins, copy.name, copy.dtype) == (4, "calibration", "float64")
-
-
-@pytest.mark.parametrize("bins", [0, 1.5])
-def test_bins_must_be_a_positive_integer(bins):
-    with pytest.raises(ValueError, match="bins must be a positive integer"):
-        ExpectedCalibrationError(bins=bins)
 
 
 def test_compiled_fit_and_evaluate_report_the_naive_error():
@@ -189,6 +180,119 @@ def test_metrics_of_mistakes_in_a_fit_and_from_a_file(tmp_path):
     np.testing.assert_allclose(again[1:], scores, rtol=1e-4)
 
 
+METRICS = {
+    "calibration": lambda **options: ExpectedCalibrationError(bins=4, **options),
+    "cluster accuracy": lambda **options: ClusterAccuracy(CLUSTERS, **options),
+    "summed": lambda **options: ClusterAccuracy(CLUSTERS, summed=True, **options),
+    "share": lambda **options: ClusterShare(CLUSTERS, k=3, **options),
+    "severity": lambda **options: MistakeSeverity(LOPSIDED, k=3, **options),
+}
+each_metric = pytest.mark.parametrize("make", METRICS.values(), ids=METRICS)
+
+
+def value(metric, *batch):
+    metric.update_state(*batch)
+    return float(metric.result())
+
+
+@each_metric
+def test_config_round_trip_keeps_every_argument(make):
+    metric = make(name="named", dtype="float64", ignore_class=3)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert type(copy) is type(metric)
+    assert copy.get_config() == metric.get_config()
+    assert (copy.name, copy.dtype, copy.ignore_class) == ("named", "float64", 3)
+    assert value(copy, IDS, PROBABILITIES) == value(metric, IDS, PROBABILITIES) > 0
+    assert getattr(copy, "bins", 4) == 4
+    assert getattr(copy, "k", 3) == 3
+
+
+@each_metric
+@pytest.mark.parametrize("ignored", [255, -1, 3])
+def test_samples_of_the_ignored_class_are_as_if_absent(make, ignored):
+    there = ignored != IDS
+    there[::3] = False
+    ids, p, weights = np.where(there, IDS, ignored), PROBABILITIES.copy(), WEIGHTS.copy()
+    p[~there], weights[~there] = np.nan, np.nan
+    received = value(make(ignore_class=ignored), ids, p, weights)
+    assert received == pytest.approx(value(make(), IDS[there], PROBABILITIES[there], WEIGHTS[there]))
+    assert received > 0
+
+
+@each_metric
+@pytest.mark.parametrize(
+    ("labels", "predictions", "weights", "said"),
+    [
+        ([-1, 0], PROBABILITIES[:2], None, r"class ids in \[0, 4\).*ignore_class.*sample 0\."),
+        ([0, 4], PROBABILITIES[:2], None, r"class ids in \[0, 4\).*y - 1.*sample 1\."),
+        ([0, 0.5], PROBABILITIES[:2], None, "whole numbers.*sample 1"),
+        ([0, np.nan], PROBABILITIES[:2], None, "whole numbers.*sample 1"),
+        ([[1, 1, 0, 0]], PROBABILITIES[:1], None, "sum to one.*sample 0"),
+        ([[0, 0, 0, 0]], PROBABILITIES[:1], None, "sum to one.*sample 0"),
+        (["oak"], PROBABILITIES[:1], None, "holds text"),
+        ([0, 1, 2], PROBABILITIES[:4], None, r"y_true of shape \(3,\), y_pred of shape \(4, 4\)"),
+        ([[0, 1]], PROBABILITIES[:1], None, r"y_true of shape \(1, 2\)"),
+        ([1], [[0.7]], None, "an output for each of 2 classes or more"),
+        ([0, 1], PROBABILITIES[:2], [1.0, 1.0, 1.0], r"sample_weight must have shape \(2,\).*\(3,\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(make, labels, predictions, weights, said):
+    with pytest.raises(ValueError, match=said):
+        make().update_state(np.array(labels), np.array(predictions), weights)
+
+
+def test_ignore_class_needs_class_ids():
+    with pytest.raises(ValueError, match="ignore_class=3 needs class ids"):
+        ClusterAccuracy(CLUSTERS, ignore_class=3).update_state(np.eye(4), PROBABILITIES[:4])
+
+
+@each_metric
+def test_predictions_that_are_no_numbers_give_nan(make):
+    p = PROBABILITIES.copy()
+    p[7, 2] = np.nan
+    assert np.isnan(value(make(), IDS, p))
+
+
+@pytest.mark.parametrize("kind", ["calibration", "summed"])
+@pytest.mark.parametrize("scale", [5, 0.5])
+def test_logits_where_probabilities_count_give_nan(kind, scale):
+    assert np.isnan(value(METRICS[kind](), IDS, scale * PROBABILITIES))
+    assert np.isnan(value(METRICS[kind](), IDS, scale * np.log(PROBABILITIES)))
+
+
+@each_metric
+def test_a_weight_of_a_sequence_is_that_of_its_positions(make):
+    ids, p, weights = IDS.reshape(30, 10), PROBABILITIES.reshape(30, 10, 4), WEIGHTS[:30]
+    expected = value(make(), ids, p, np.repeat(weights, 10).reshape(30, 10))
+    for given in (weights, weights[:, None], np.repeat(weights, 10).reshape(30, 10, 1)):
+        assert value(make(), ids, p, given) == pytest.approx(expected)
+    assert expected != pytest.approx(value(make(), ids, p))
+
+
+@pytest.mark.parametrize(("ignore_class", "jit"), [(None, False), (255, True)])
+def test_a_fit_ignores_a_class_or_says_that_an_id_is_out_of_range(ignore_class, jit):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Softmax()])
+    metrics = [make(ignore_class=ignore_class, name=f"m{i}") for i, make in enumerate(METRICS.values())]
+    loss = PreferentialSmoothingLoss(uniform_theta(4), ignore_class=ignore_class)
+    model.compile(loss=loss, metrics=metrics, jit_compile=BACKEND == "jax" or (jit and BACKEND != "torch"))
+    ids = np.where(np.arange(300) % 3, IDS, 255)
+    if ignore_class is None and BACKEND == "torch":  # never compiled
+        with pytest.raises(ValueError, match="class ids"):
+            model.fit(np.log(PROBABILITIES), ids, verbose=0)
+        return
+    history = model.fit(np.log(PROBABILITIES), ids, batch_size=64, verbose=0).history
+    there = ids != 255
+    for i, make in enumerate(METRICS.values()):
+        expected = np.nan if ignore_class is None else value(make(), IDS[there], PROBABILITIES[there])
+        np.testing.assert_allclose(history[f"m{i}"], [expected], rtol=1e-4)
+
+
+def test_clusters_may_be_a_series_and_distances_a_frame():
+    series = pd.Series(CLUSTERS, index=list("abcd"))
+    assert ClusterAccuracy(series).clusters == ClusterShare(np.array(CLUSTERS), k=2).clusters == CLUSTERS
+    np.testing.assert_array_equal(MistakeSeverity(pd.DataFrame(LOPSIDED)).distances, LOPSIDED)
+
+
 def test_no_mistake_has_no_severity():
     metric = MistakeSeverity(TREE)
     metric.update_state([0, 1, 2, 3], np.eye(4))
@@ -203,8 +307,16 @@ def test_no_mistake_has_no_severity():
         (lambda: ClusterShare(CLUSTERS, k=1), r"k must lie in \[2, 4\]"),
         (lambda: ClusterShare(CLUSTERS, k=5), r"k must lie in \[2, 4\]"),
         (lambda: MistakeSeverity(TREE, k=0), r"k must lie in \[1, 4\]"),
+        (lambda: ClusterShare(CLUSTERS, k=2.5), "a whole number"),
+        (lambda: ExpectedCalibrationError(bins=0), "bins must lie in"),
+        (lambda: ExpectedCalibrationError(bins=1.5), "a whole number"),
         (lambda: MistakeSeverity(np.ones((2, 2))), "0 on the diagonal"),
         (lambda: MistakeSeverity(np.zeros((2, 3))), "K×K array"),
+        (lambda: MistakeSeverity(-LOPSIDED), "none negative"),
+        (lambda: MistakeSeverity(np.where(LOPSIDED == 7, np.nan, LOPSIDED)), "finite numbers"),
+        (lambda: MistakeSeverity([["a", "b"], ["c", "d"]]), "must be a taxonomy"),
+        (lambda: MistakeSeverity(Theta([[0, 1], [1, 0]])), "must be a taxonomy.*<Theta of 2"),
+        (lambda: MistakeSeverity(pd.DataFrame(LOPSIDED, columns=list("abcd"))), "must be a taxonomy"),
     ],
 )
 def test_what_does_not_fit_the_classes_is_refused(make, message):

@@ -71,6 +71,19 @@ def test_nested_and_flat_forms_are_one_tree():
     assert class_paths({"a": "x", "b": "y"}) == {"a": ("x",), "b": ("y",)}
 
 
+def test_one_level_of_lists_are_groups_and_lists_that_begin_alike_are_paths():
+    flat = {"cat": ("animal",), "dog": ("animal",), "car": ("vehicle",), "bus": ("vehicle",)}
+    assert class_paths({"animal": ["cat", "dog"], "vehicle": ["car", "bus"]}) == flat
+    assert class_paths({"all": ["a", "b"]}) == {"a": ("all",), "b": ("all",)}
+    for paths in (PATHS, flat):  # as a file of JSON, or the provenance of a theta, has them
+        assert class_paths({label: list(path) for label, path in paths.items()}) == paths
+
+
+def test_ids_in_any_order_are_put_in_that_of_the_labels():
+    tree = {"x": {"y": [1, 0], "z": [2]}}
+    assert hierarchy_theta(tree, [0, 1, 2]).provenance["tree"]["0"] == ["x", "y"]
+
+
 def test_a_theta_has_its_tree_with_it():
     theta = hierarchy_theta(PATHS)
     again = class_heights(theta.provenance["tree"], theta.labels)
@@ -80,11 +93,21 @@ def test_a_theta_has_its_tree_with_it():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: class_paths({"a": "x"}), "at least 2 labels"),
-        (lambda: class_paths({"x": {"y": ["a", "b"]}, "z": ["a"]}), "Received twice: 'a'"),
+        (lambda: class_paths({"a": "x"}), "at least 2 classes"),
+        (lambda: class_paths({"x": {"y": ["a", "b"]}, "z": ["a"]}), r"Received twice: \['a'\]"),
         (lambda: class_paths({"x": {"y": "a"}}), r"Received: 'a' under x / y"),
+        (lambda: class_paths({"x": {"y": ("a", "b")}}), r"a tuple is a path.*\('a', 'b'\) under x / y"),
+        (lambda: class_paths({"cat": ("animal",), "v": {"w": ["car"]}}), r"\('animal',\) under cat"),
+        (lambda: class_paths({"x": {"y": {"a", "b"}}}), "lists of labels"),
+        (lambda: class_paths({"animal": [], "v": ["car", "bus"]}), r"Received: \[\] under animal"),
+        (lambda: class_paths({"animal": ["dog", "cat"], "pet": ["cat"]}), r"Received twice: \['cat'\]"),
+        (lambda: class_paths({"x": {"y": [1, 0, 2]}}), r"in this order.*\[1, 0, 2\]"),
+        (lambda: class_paths({"x": {"y": ["a", None]}}), "none empty or missing"),
+        (lambda: class_paths({"a": ("x", None), "b": ("x",)}), "The path of 'a' must be text"),
+        (lambda: class_paths(["a", "b"]), "tree must be a mapping"),
+        (lambda: hierarchy_theta(PATHS, 2.0), r"labels must be a list.*Received: 2\.0"),
         (lambda: class_heights(PATHS, ["oak", "dog"]), r"no place for: \['dog'\]"),
-        (lambda: hierarchy_theta(PATHS, beta=-1), r"beta must be a number, at least 0\. Received: -1"),
+        (lambda: hierarchy_theta(PATHS, beta=-1), r"beta must be .* of at least 0\. Received: -1"),
         (lambda: hierarchy_theta(PATHS, beta=float("nan")), "beta must be"),
         (lambda: hierarchy_theta({str(i): "all" for i in range(10_001)}), "10,001 classes would need"),
     ],

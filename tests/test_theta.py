@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pathlib
 import pickle
 import tracemalloc
 
@@ -16,10 +17,12 @@ from hypothesis.extra import numpy as hnp
 
 import pls_keras.thetas.theta
 from pls_keras import (
+    ClusterAccuracy,
     Theta,
     cluster_theta,
     confusion_theta,
     cooccurrence_theta,
+    hierarchy_theta,
     semantic_theta,
     uniform_theta,
 )
@@ -255,7 +258,7 @@ def test_provenance_is_kept_as_a_file_would_give_it():
 )
 def test_a_wrong_matrix_is_refused(matrix, labels, message):
     with pytest.raises(ValueError, match=message):
-        Theta(matrix, labels)
+        Theta(matrix, labels and list(labels))
 
 
 def test_rows_may_miss_one_by_rounding():
@@ -269,7 +272,7 @@ def test_provenance_that_no_file_can_hold_is_refused():
 
 def test_a_damaged_file_of_parts_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
-    uniform_theta("abc").save(tmp_path / "theta.json")
+    uniform_theta(list("abc")).save(tmp_path / "theta.json")
     fields = json.loads((tmp_path / "theta.json").read_text())
     fields["group_weight"][1] = 0.5
     (tmp_path / "theta.json").write_text(json.dumps(fields))
@@ -285,9 +288,9 @@ def test_top_k_out_of_range_is_refused(k):
 
 def test_an_unknown_label_is_refused():
     with pytest.raises(KeyError, match="No label 'z' among"):
-        uniform_theta("abc").row("z")
+        uniform_theta(list("abc")).row("z")
     with pytest.raises(KeyError, match="No label 'z' among"):
-        uniform_theta("abc").neighbours("z")
+        uniform_theta(list("abc")).neighbours("z")
 
 
 # Uniform and clusters
@@ -339,8 +342,126 @@ def test_a_label_alone_in_its_cluster_keeps_its_mass_and_is_named():
     "build", [lambda: uniform_theta(1), lambda: uniform_theta([]), lambda: cluster_theta({})]
 )
 def test_a_builder_refuses_fewer_than_two_classes(build):
-    with pytest.raises(ValueError, match=r"at least 2 classes\. Received: [01]"):
+    with pytest.raises(ValueError, match=r"at least 2 classes\. Received: "):
         build()
+
+
+# Name: a call with labels that cannot be.
+WITH_LABELS = {
+    "Theta": lambda labels: Theta(np.eye(2), labels),
+    "select": lambda labels: uniform_theta(2).select(labels),
+    "uniform": uniform_theta,
+    "semantic": lambda labels: semantic_theta(labels, {"a": [0.0], "b": [1.0], "None": [2.0]}),
+    "together": lambda labels: cooccurrence_theta([[1, 1]], labels),
+    "confusion": lambda labels: confusion_theta([0, 1], [1, 0], labels),
+    "hierarchy": lambda labels: hierarchy_theta({"a": "x", "b": "x"}, labels),
+}
+
+
+@pytest.mark.parametrize("build", WITH_LABELS.values(), ids=WITH_LABELS)
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"a", "b"}, "labels must be a list, in the order of the classes. Received: {'"),
+        ("ab", "must be a list.*'ab'"),
+        (b"ab", "must be a list"),
+        ({"a": 0, "b": 1}, "must be a list"),
+        ([["a"], ["b"]], "text or whole numbers"),
+        (np.array([["a", "b"]]), "must be a list"),
+        (2.0, r"must be a list.*Received: 2\.0"),
+        (["a", None], r"none empty or missing\. Received: \[None\]"),
+        (["a", float("nan")], "none empty or missing"),
+        ([b"a", b"b"], r"text or whole numbers.*\[b'a', b'b'\]"),
+        (["a", " "], r"none empty or missing\. Received: \[' '\]"),
+        (["a", "a"], r"Received twice: \['a'\]"),
+        (["a"], "at least 2 classes"),
+    ],
+)
+def test_what_are_no_labels_is_refused_wherever_labels_are_given(build, labels, said):
+    with pytest.raises(ValueError, match=said):
+        build(labels)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], ("a", "b"), np.array(["a", "b"]), pd.Series(["a", "b"])])
+def test_labels_may_be_any_list(labels):
+    assert uniform_theta(labels).labels == uniform_theta(iter(labels)).labels == ("a", "b")
+
+
+@pytest.mark.parametrize("build", [cluster_theta, hierarchy_theta, ClusterAccuracy])
+@pytest.mark.parametrize(
+    ("clusters", "said"),
+    [
+        ({2: "x", 0: "x", 1: "y", 3: "y"}, r"must be 0, 1, …, in this order.*\[2, 0, 1, 3\]"),
+        ({"1": "x", "0": "x", "2": "y"}, "in this order"),  # as a file of JSON has them
+        ({1: "x", 2: "x"}, "in this order"),
+        ({"a": "x", "b": None}, r"none empty or missing\. Received: \[None\]|Received: None"),
+        ({"a": "x", "b": np.nan}, r"Received: (\[nan\]|nan)"),
+        ({"a": "x", "b": ""}, r"none empty or missing\. Received: \[''\]"),
+        ({"a": "x", "b": {"x", "y"}}, "Received"),
+        (pd.Series(["x", "y"], index=["a", "a"]), r"Received twice: \['a'\]"),
+        (pd.DataFrame(np.eye(2)), "Received"),
+        ("ab", "Received: 'ab'"),
+        (None, "Received: None"),
+        ({"a", "b"}, "Received: {'"),
+        (uniform_theta(2), "Received: <Theta of 2"),
+    ],
+)
+def test_what_are_no_clusters_is_refused(build, clusters, said):
+    with pytest.raises(ValueError, match=said):
+        build(clusters)
+
+
+@pytest.mark.parametrize("clusters", [["x", "x"], [["a", "b"]], {"x": ["a", "b"]}, {"a": 0.0, "b": 0.0}])
+def test_cluster_theta_wants_a_mapping_to_names(clusters):
+    with pytest.raises(ValueError, match=r"a mapping from each label|text or whole numbers|at least 2"):
+        cluster_theta(clusters)
+
+
+def test_a_series_is_a_mapping_from_label_to_cluster():
+    for name in (list("xxyyyx"), [0, 0, 1, 1, 1, 0]):
+        assert cluster_theta(pd.Series(name, index=LABELS)) == cluster_theta(CLUSTERS)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: semantic_theta(LABELS, POINTS, power="2"), "power must be a finite number.*'2'"),
+        (lambda: uniform_theta(2).sharpen("2"), "power must be a finite number.*'2'"),
+        (lambda: hierarchy_theta(CLUSTERS, beta=None), "beta must be a finite number.*None"),
+        (lambda: semantic_theta(LABELS, POINTS, top_k=1.5), r"whole number\. Received: 1\.5"),
+        (lambda: uniform_theta(2).top_k(1.5), r"whole number\. Received: 1\.5"),
+        (lambda: uniform_theta(2).rows([-1]), r"class ids in \[0, 2\)\. Received: array\(\[-1\]\)"),
+        (lambda: uniform_theta(2).rows([2]), "class ids"),
+        (lambda: uniform_theta(2).rows([0.0]), "class ids"),
+        (lambda: uniform_theta(2).rows(["0"]), r"theta\.row\(label\)"),
+        (lambda: uniform_theta(2).rows(1), "class ids"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_no_ids_have_no_rows():
+    assert uniform_theta(3).rows([]).shape == (0, 3)
+
+
+def test_the_names_of_a_frame_are_not_passed_over():
+    frame = pd.DataFrame(lopsided_matrix(), index=LABELS, columns=LABELS)
+    together = pd.DataFrame(TOGETHER, columns=LABELS)
+    for build in (lambda labels: Theta(frame, labels), lambda labels: cooccurrence_theta(together, labels)):
+        assert build(LABELS).labels == tuple(LABELS)
+        with pytest.raises(ValueError, match=r"labels must be those of (matrix|indicator).*to_numpy\(\)"):
+            build(LABELS[::-1])
+    assert Theta(pd.DataFrame(lopsided_matrix()), LABELS) == Theta(frame)
+    assert cooccurrence_theta(pd.DataFrame(TOGETHER), LABELS) == cooccurrence_theta(together, LABELS)
+    assert Theta(Theta(frame)) == Theta(frame)
+
+
+@pytest.mark.parametrize("matrix", ["cifar10-semls", pathlib.Path("theta.json"), None, ["cat", "dog"]])
+def test_what_is_no_matrix_says_where_a_theta_is_had(matrix):
+    with pytest.raises(ValueError, match=r"matrix must hold numbers.*Theta\.load\(name\)"):
+        Theta(matrix)
 
 
 @pytest.mark.filterwarnings("ignore:Alone in their clusters")
@@ -401,7 +522,7 @@ def test_semantic_theta_is_normalized_inverse_distance(classes, power, seed):
 @given(st.permutations(range(7)), st.integers(0, 1000))
 def test_permuting_the_labels_permutes_semantic_theta(top_k, order, seed):
     vectors = dict(zip("abcdefg", random_points(7, seed), strict=True))
-    theta = semantic_theta("abcdefg", vectors, top_k=top_k)
+    theta = semantic_theta(list("abcdefg"), vectors, top_k=top_k)
     permuted = semantic_theta(["abcdefg"[i] for i in order], vectors, top_k=top_k)
     pd.testing.assert_frame_equal(permuted.to_frame(), theta.to_frame().iloc[order, order])
 
@@ -409,18 +530,18 @@ def test_permuting_the_labels_permutes_semantic_theta(top_k, order, seed):
 @settings(deadline=None, max_examples=20)
 @given(
     hnp.arrays("float64", (5, 3), elements=st.integers(-3, 3), unique=False),
-    st.floats(1e-3, 1e6),
+    st.floats(1e-150, 1e200),
     st.floats(0.01, 1e3),
 )
 def test_semantic_theta_does_not_change_with_scale_or_overflow(points, scale, power):
     points += np.arange(5)[:, None] * 10.0  # no two alike
-    theta = semantic_theta("abcde", points, power=power)
+    theta = semantic_theta(list("abcde"), points, power=power)
     np.testing.assert_allclose(np.asarray(theta).sum(axis=1), 1.0)
-    np.testing.assert_allclose(semantic_theta("abcde", scale * points, power=power), theta, atol=1e-9)
+    np.testing.assert_allclose(semantic_theta(list("abcde"), scale * points, power=power), theta, atol=1e-9)
 
 
 def test_a_large_power_leaves_the_nearest_label():
-    theta = semantic_theta("abc", np.array([[0.0], [1.0], [3.0]]), power=1e6)
+    theta = semantic_theta(list("abc"), np.array([[0.0], [1.0], [3.0]]), power=1e6)
     np.testing.assert_array_equal(theta, [[0, 1, 0], [1, 0, 0], [0, 1, 0]])
 
 
@@ -453,7 +574,7 @@ def test_provenance_says_how_a_semantic_theta_was_built():
 
 @pytest.mark.parametrize("power", [0.0, -1.0, np.nan, np.inf])
 def test_a_power_that_is_not_positive_is_refused(power):
-    with pytest.raises(ValueError, match=f"power must be positive.*Received: {power}"):
+    with pytest.raises(ValueError, match=f"power must be a finite number above 0.*Received: {power}"):
         semantic_theta(LABELS, POINTS, power=power)
 
 
@@ -497,7 +618,7 @@ def test_cooccurrence_theta_counts_pairs(indicator):
     np.fill_diagonal(counts, 0.0)
     expected = counts / counts.sum(axis=1, keepdims=True)
     for form in (np.asarray, scipy.sparse.csr_matrix, scipy.sparse.coo_array):
-        theta = cooccurrence_theta(form(indicator), "abcd", pseudocount=0.5)
+        theta = cooccurrence_theta(form(indicator), list("abcd"), pseudocount=0.5)
         np.testing.assert_allclose(theta, expected, atol=1e-15)
 
 
@@ -506,7 +627,7 @@ def test_confusion_theta_is_the_mean_mistake_of_each_true_class(as_ids):
     rng = np.random.default_rng(0)
     y_true, p = rng.integers(0, 4, 200), rng.dirichlet(np.ones(4) / 2, 200)
     y_pred = p.argmax(axis=1) if as_ids else p
-    theta = np.asarray(confusion_theta(y_true, y_pred, "abcd", pseudocount=0.5))
+    theta = np.asarray(confusion_theta(y_true, y_pred, list("abcd"), pseudocount=0.5))
     for true in range(4):
         counts = np.full(4, 0.5)
         for sample in np.flatnonzero(y_true == true):
@@ -517,8 +638,8 @@ def test_confusion_theta_is_the_mean_mistake_of_each_true_class(as_ids):
 
 def test_confusion_theta_of_a_class_never_mistaken():
     with pytest.raises(ValueError, match=r"Never taken for another class: \['a', 'c'\]"):
-        confusion_theta([0, 1], [0, 2], "abc", pseudocount=0.0)
-    np.testing.assert_allclose(confusion_theta([0, 1], [0, 2], "abc").row("a"), [0.0, 0.5, 0.5])
+        confusion_theta([0, 1], [0, 2], list("abc"), pseudocount=0.0)
+    np.testing.assert_allclose(confusion_theta([0, 1], [0, 2], list("abc")).row("a"), [0.0, 0.5, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -526,16 +647,28 @@ def test_confusion_theta_of_a_class_never_mistaken():
     [
         ([0, 3], [0, 1]),
         ([0, 1], [0, 1, 2]),
-        ([0.0, 1.0], [0, 1]),
+        ([0.5, 1.0], [0, 1]),
         ([0, 1], [0.5, 1.5]),
+        ([0, np.nan], [0, 1]),
+        (["a", "b"], [0, 1]),
+        ([0, 1], ["a", "b"]),
+        ([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], [0, 1]),  # the other way round
+        ([[1, 0, 0], [0, 1, 0]], [[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]),
         ([0, 1], [[0.5, 0.5], [0.5, 0.5]]),
         ([0, 1], [[3.0, -1.0, 0.0], [0.1, 0.1, 0.8]]),
         ([[1, 0, 0]], [[0.2, 0.3, 0.5]]),
     ],
 )
 def test_confusion_theta_refuses_what_are_no_predictions(y_true, y_pred):
-    with pytest.raises(ValueError, match="y_pred"):
-        confusion_theta(y_true, y_pred, "abc")
+    with pytest.raises(ValueError, match=r"y_pred.*Received: y_true of shape|take their softmax"):
+        confusion_theta(y_true, y_pred, list("abc"))
+
+
+def test_confusion_theta_takes_ids_in_a_column_and_in_any_dtype():
+    expected = confusion_theta([0, 2, 1], [1, 2, 0], LABELS)
+    column = np.array([[0.0], [2.0], [1.0]], "float32")
+    assert confusion_theta(column, np.array([[1], [2], [0]], "uint8"), LABELS) == expected
+    assert confusion_theta(column, np.eye(K)[[1, 2, 0]], LABELS) == expected
 
 
 def test_cooccurrence_theta_is_read_by_row():
@@ -554,7 +687,10 @@ def test_a_label_never_given_with_another_is_named():
     assert theta.row("c").to_dict() == {"a": 0.5, "b": 0.5, "c": 0.0}
 
 
-@pytest.mark.parametrize("indicator", [[[1, 2]], [[1, np.nan]], [[1, 1, 1]]])
+@pytest.mark.parametrize(
+    "indicator",
+    [[[1, 2]], [[1, np.nan]], [[1, 1, 1]], [1, 0], [["1", "x"]], [[1, 0], [1]], np.ones((1, 2, 1))],
+)
 def test_a_wrong_indicator_is_refused(indicator):
     with pytest.raises(
         ValueError, match="indicator must hold 0 and 1 in a column for each of the 2 labels"
@@ -562,9 +698,12 @@ def test_a_wrong_indicator_is_refused(indicator):
         cooccurrence_theta(indicator, ["a", "b"])
 
 
-def test_a_negative_pseudocount_is_refused():
-    with pytest.raises(ValueError, match=r"pseudocount must not be negative\. Received: -1"):
-        cooccurrence_theta([[1, 1]], ["a", "b"], pseudocount=-1)
+@pytest.mark.parametrize("pseudocount", [-1, np.inf, "1"])
+def test_a_pseudocount_that_is_no_number_is_refused(pseudocount):
+    with pytest.raises(ValueError, match=r"pseudocount must be a finite number of at least 0\. Received: "):
+        cooccurrence_theta([[1, 1]], ["a", "b"], pseudocount=pseudocount)
+    with pytest.raises(ValueError, match=r"pseudocount must be a finite number of at least 0\. Received: "):
+        confusion_theta([0], [1], ["a", "b"], pseudocount=pseudocount)
 
 
 # Files and shipped thetas
@@ -618,11 +757,15 @@ def test_a_path_means_that_file_and_no_other(tmp_path):
     assert Theta.load(str(tmp_path / "theta.json")).classes == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"matrix": [[0, 1], [1, 0]]}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[1]", b"3", b'{"matrix": [[0, 1], [1, 0]]}', b'{"labels": ["a", "b"]}', b"\xff\xfe"],
+)
 def test_a_file_that_holds_something_else_is_refused(tmp_path, content):
     (tmp_path / "theta.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"theta\.json' is not a file that Theta\.save wrote"):
+    with pytest.raises(ValueError, match=r"theta\.json' is not a file that Theta\.save wrote") as error:
         Theta.load(tmp_path / "theta.json")
+    assert "()" not in str(error.value)  # a function of Python's
 
 
 @pytest.mark.parametrize(
@@ -655,11 +798,12 @@ def test_two_hundred_thousand_brackets_are_refused(tmp_path):
 
 
 def test_thetas_of_the_same_content_are_equal_and_hash_alike(tmp_path, monkeypatch):
-    theta = semantic_theta("abcdef", np.random.default_rng(0).normal(size=(6, 3)))
+    theta = semantic_theta(list("abcdef"), np.random.default_rng(0).normal(size=(6, 3)))
     theta.save(tmp_path / "theta.json")
     same = [Theta.load(tmp_path / "theta.json"), pickle.loads(pickle.dumps(theta)), Theta(theta.to_frame())]
     assert all(other == theta and hash(other) == hash(theta) for other in same)
-    others = [theta.sharpen(2), theta.select("fedcba"), theta.top_k(2), uniform_theta("abcdef"), "theta"]
+    uniform = uniform_theta(list("abcdef"))
+    others = [theta.sharpen(2), theta.select(list("fedcba")), theta.top_k(2), uniform, "theta"]
     assert not any(other == theta for other in others)
     assert len({theta, *same, *others}) == 6
     monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 5)
@@ -669,7 +813,7 @@ def test_thetas_of_the_same_content_are_equal_and_hash_alike(tmp_path, monkeypat
     assert whole.is_dense
     assert parts == whole
     assert hash(parts) == hash(whole)
-    assert parts != uniform_theta("abcdef", include_true=False)
+    assert parts != uniform_theta(list("abcdef"), include_true=False)
 
 
 def test_a_label_that_is_none_brings_up_near_ones():

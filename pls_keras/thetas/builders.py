@@ -1,11 +1,24 @@
 """Builders of theta, from labels, their meaning, or data (sections 2.1, 5.2 and 8; and beyond)."""
 
+import numbers
 import warnings
 
 import numpy as np
+import pandas as pd
 import scipy.sparse
 from sklearn.neighbors import NearestNeighbors
 
+from pls_keras.thetas.checks import (
+    by_label,
+    class_labels,
+    cluster_ids,
+    frame_labels,
+    names,
+    number,
+    pairs,
+    shown,
+    whole_number,
+)
 from pls_keras.thetas.embeddings import label_vectors
 from pls_keras.thetas.taxonomy import class_heights, class_paths
 from pls_keras.thetas.theta import LARGEST_MATRIX, Theta
@@ -15,7 +28,7 @@ def uniform_theta(labels_or_classes, include_true=True):
     """Uniform label smoothing (ULS): the same share for every class (eq. 2.2).
 
     Args:
-        labels_or_classes: labels of the classes, or their number.
+        labels_or_classes: list of the labels of the classes, or their number.
         include_true: whether the true class gets a share too, 1 / K as in eq. 2.2, or the others
             alone, 1 / (K - 1) as in the paper's introduction.
 
@@ -23,7 +36,8 @@ def uniform_theta(labels_or_classes, include_true=True):
         `Theta`.
 
     Raises:
-        ValueError: if there are fewer than 2 classes.
+        ValueError: if there are fewer than 2 classes, or if the labels are no list, as a set is none,
+            are empty or not all different.
 
     Example:
         >>> theta = uniform_theta(27)
@@ -31,8 +45,8 @@ def uniform_theta(labels_or_classes, include_true=True):
         >>> print(target[11].round(4), target[0].round(4))
         0.9037 0.0037
     """
-    is_number = isinstance(labels_or_classes, (int, np.integer))
-    labels = range(labels_or_classes) if is_number else labels_or_classes
+    is_number = isinstance(labels_or_classes, numbers.Integral)
+    labels = class_labels(range(labels_or_classes) if is_number else labels_or_classes)
     provenance = {"builder": "uniform_theta", "include_true": bool(include_true)}
     return _grouped(labels, np.zeros(len(labels), "int32"), include_true, provenance)
 
@@ -41,7 +55,8 @@ def cluster_theta(clusters, include_true=False):
     """Cluster label smoothing (CLS): equal shares within the true class's cluster (section 5.2.1).
 
     Args:
-        clusters: mapping from each label to the name of its cluster, in the order of the classes.
+        clusters: mapping or `Series` from each label to the name of its cluster, in the order of the
+            classes.
         include_true: whether the true class gets a share too. The paper lists it among its
             neighbours, but speaks of "non-ground truth labels".
 
@@ -50,16 +65,18 @@ def cluster_theta(clusters, include_true=False):
         smoothed, and a warning names it.
 
     Raises:
-        ValueError: if there are fewer than 2 classes.
+        ValueError: if there are fewer than 2 classes, if a label has no name of a cluster, or if labels
+            are class ids that are not 0, 1, …, in this order.
 
     Example:
         >>> theta = cluster_theta({"cat": "animal", "car": "vehicle", "dog": "animal", "bus": "vehicle"})
         >>> theta.row("car").to_dict()
         {'cat': 0.0, 'car': 0.0, 'dog': 0.0, 'bus': 1.0}
     """
-    ids = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters.values()))}
-    groups = np.array([ids[cluster] for cluster in clusters.values()], "int32")
-    alone = [label for label, size in zip(clusters, np.bincount(groups)[groups], strict=True) if size == 1]
+    labels, clusters = by_label(pairs(clusters, "clusters"))
+    clusters = names(clusters, "The names of clusters")
+    groups = cluster_ids(clusters)
+    alone = [label for label, size in zip(labels, np.bincount(groups)[groups], strict=True) if size == 1]
     if alone and not include_true:
         warnings.warn(
             f"Alone in their clusters, so not smoothed: {alone[:20]}. If that is not meant, put them "
@@ -68,10 +85,10 @@ def cluster_theta(clusters, include_true=False):
         )
     provenance = {
         "builder": "cluster_theta",
-        "clusters": {str(label): str(cluster) for label, cluster in clusters.items()},
+        "clusters": dict(zip(labels, clusters, strict=True)),
         "include_true": bool(include_true),
     }
-    return _grouped(list(clusters), groups, include_true, provenance)
+    return _grouped(labels, groups, include_true, provenance)
 
 
 def hierarchy_theta(tree, labels=None, *, beta=1.0, include_true=False):
@@ -104,9 +121,8 @@ def hierarchy_theta(tree, labels=None, *, beta=1.0, include_true=False):
     Reference:
         Bertinetto et al., "Making Better Mistakes", 2020, section 3.2.
     """
-    if not (np.isfinite(beta) and beta >= 0):
-        raise ValueError(f"beta must be a number, at least 0. Received: {beta}")
-    paths = class_paths(tree)
+    beta = number(beta, "beta")
+    paths = class_paths(tree, is_ordered=labels is None)
     labels, heights = class_heights(paths, labels)
     # Relative to the nearest, so that no beta underflows.
     nearest = 0 if include_true else np.where(heights, heights, heights.max()).min(axis=1, keepdims=True)
@@ -115,9 +131,9 @@ def hierarchy_theta(tree, labels=None, *, beta=1.0, include_true=False):
         np.fill_diagonal(shares, 0.0)
     provenance = {
         "builder": "hierarchy_theta",
-        "beta": float(beta),
+        "beta": beta,
         "include_true": bool(include_true),
-        "tree": {str(label): list(paths[label]) for label in labels},
+        "tree": {label: list(paths[label]) for label in labels},
     }
     return Theta(shares / shares.sum(axis=1, keepdims=True), labels, provenance=provenance)
 
@@ -150,19 +166,18 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
         >>> semantic_theta(["cat", "dog", "car"], points).row("cat").to_dict()
         {'cat': 0.0, 'dog': 0.8, 'car': 0.2}
     """
-    labels = list(labels)
-    if len(labels) < 2:
-        raise ValueError(f"labels must name at least 2 classes. Received: {labels}")
-    if not (np.isfinite(power) and power > 0):
-        raise ValueError(f"power must be positive; the paper's is 1. Received: {power}")
-    if top_k is not None and not 1 <= top_k < len(labels):
-        raise ValueError(f"top_k must lie in [1, {len(labels) - 1}], the other classes. Received: {top_k}")
-    if top_k is None and len(labels) > LARGEST_MATRIX:
+    labels = class_labels(labels)
+    power = number(power, "power", positive=True)
+    if top_k is not None:
+        top_k = whole_number(top_k, "top_k", 1, len(labels) - 1)
+    elif len(labels) > LARGEST_MATRIX:
         raise ValueError(
             f"{len(labels):,} labels would need as many columns. Give top_k=50, say, to keep the "
             "nearest labels alone."
         )
     points = label_vectors(labels, vectors, replace=replace)
+    # Exact, and squares neither overflow nor vanish.
+    points = np.ldexp(points, -np.frexp(np.abs(points).max(initial=0.0))[1])
     neighbours = NearestNeighbors(n_neighbors=top_k or len(labels) - 1).fit(points)
     indices = neighbours.kneighbors(return_distance=False)  # of each point to the others
     # The search's own distances lose digits, and are not always 0 between equal vectors.
@@ -177,8 +192,8 @@ def semantic_theta(labels, vectors, *, power=1.0, top_k=None, replace=None):
     similarity = (distances.min(axis=1, keepdims=True) / distances) ** power
     provenance = {
         "builder": "semantic_theta",
-        "power": float(power),
-        "top_k": None if top_k is None else int(top_k),
+        "power": power,
+        "top_k": top_k,
         "vectors": getattr(vectors, "name", type(vectors).__name__),
         "dimension": points.shape[1],
         "replace": dict(replace or {}),
@@ -194,8 +209,9 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
     """Shares by how often labels are given together, from multi-label annotations (section 8).
 
     Args:
-        indicator: 0/1 array or SciPy sparse matrix of shape (n, K): which labels each sample has.
-        labels: K labels, in the order of the columns.
+        indicator: 0/1 array, `DataFrame` or SciPy sparse matrix of shape (n, K): which labels each
+            sample has.
+        labels: K labels, in the order of the columns, whose names they must be if these have names.
         pseudocount: count, at least 0, added to each pair of different labels.
 
     Returns:
@@ -210,12 +226,17 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
         >>> cooccurrence_theta(together, ["joy", "love", "fear"]).row("love").round(2).to_dict()
         {'joy': 0.67, 'love': 0.0, 'fear': 0.33}
     """
-    indicator = scipy.sparse.csr_array(indicator, dtype="float64")
-    labels = [str(label) for label in labels]
-    if indicator.shape[1] != len(labels) or np.any((indicator.data != 0) & (indicator.data != 1)):
+    columns = indicator.columns if isinstance(indicator, pd.DataFrame) else pd.RangeIndex(0)
+    labels = frame_labels(columns, labels, "indicator")
+    try:
+        indicator = scipy.sparse.csr_array(indicator, dtype="float64")
+        fits = indicator.shape[1:] == (len(labels),) and np.isin(indicator.data, (0, 1)).all()
+    except (TypeError, ValueError):  # text, or rows of different lengths
+        fits = False
+    if not fits:
         raise ValueError(
-            f"indicator must hold 0 and 1 in a column for each of the {len(labels)} labels. Received: "
-            f"shape {indicator.shape}, values from {indicator.min()} to {indicator.max()}"
+            f"indicator must hold 0 and 1 in a column for each of the {len(labels)} labels, a row a "
+            f"sample. Received: {shown(indicator)}"
         )
     counts = (indicator.T @ indicator).toarray()
     provenance = {"builder": "cooccurrence_theta", "samples": indicator.shape[0]}
@@ -226,10 +247,10 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
     """Shares by how often a model takes one class for another, on samples it was not trained on.
 
     Args:
-        y_true: true class ids of shape (n,).
+        y_true: true class ids of shape (n,) or (n, 1).
         y_pred: the model's predictions for them: probabilities of shape (n, K), or class ids of
-            shape (n,). Take validation samples: a model seldom mistakes what it was trained on, and
-            test samples must not decide how it is trained.
+            shape (n,) or (n, 1). Take validation samples: a model seldom mistakes what it was trained
+            on, and test samples must not decide how it is trained.
         labels: K labels, in the order of the classes.
         pseudocount: count, at least 0, added to each pair of different classes; small, as a class is
             mistaken for few others and each of them seldom.
@@ -248,20 +269,21 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
         >>> theta.row("cat").to_dict()
         {'cat': 0.0, 'dog': 0.6, 'fox': 0.4}
     """
-    labels = [str(label) for label in labels]
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    labels = class_labels(labels)
+    y_true, y_pred = (y[:, 0] if y.shape[1:] == (1,) else y for y in map(np.asarray, (y_true, y_pred)))
     are_ids = y_pred.ndim == 1
-    ids = np.concatenate([y_true, y_pred]) if are_ids else y_true
     fits = y_true.ndim == 1 and y_pred.shape in (y_true.shape, (len(y_true), len(labels)))
-    if not fits or not np.issubdtype(ids.dtype, np.integer) or np.any((ids < 0) | (ids >= len(labels))):
+    fits = fits and all(np.isin(ids, range(len(labels))).all() for ids in (y_true, y_pred)[: 1 + are_ids])
+    if not fits or y_pred.dtype.kind not in "biuf":
         raise ValueError(
             f"y_true must hold class ids in [0, {len(labels)}), shape (n,), and y_pred as many ids or "
-            f"probabilities, shape (n, {len(labels)}). Received: y_true of shape {y_true.shape}, y_pred "
-            f"of shape {y_pred.shape}, ids from {ids.min(initial=0)} to {ids.max(initial=0)}"
+            f"probabilities, shape (n, {len(labels)}). Received: y_true of shape {y_true.shape}, "
+            f"{shown(y_true)}, and y_pred of shape {y_pred.shape}, {shown(y_pred)}"
         )
+    y_true = y_true.astype(int)
     if not are_ids and not (np.all(y_pred >= 0) and np.allclose(y_pred.sum(axis=1), 1, atol=1e-2)):
         raise ValueError("y_pred must hold probabilities that sum to one in each row; take their softmax.")
-    predictions = np.eye(len(labels))[y_pred] if are_ids else y_pred.astype("float64")
+    predictions = np.eye(len(labels))[y_pred.astype(int)] if are_ids else y_pred.astype("float64")
     counts = np.zeros((len(labels), len(labels)))
     np.add.at(counts, y_true, predictions)
     provenance = {"builder": "confusion_theta", "samples": len(y_true), "probabilities": not are_ids}
@@ -270,17 +292,16 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
 
 def _from_counts(counts, labels, pseudocount, provenance, complaint):
     """Theta in proportion to counts (classes, classes) off the diagonal, and a count added to each."""
-    if not pseudocount >= 0:
-        raise ValueError(f"pseudocount must not be negative. Received: {pseudocount}")
+    pseudocount = number(pseudocount, "pseudocount")
     counts = counts + pseudocount
     np.fill_diagonal(counts, 0.0)
     lonely = [label for label, count in zip(labels, counts.sum(axis=1), strict=True) if not count]
     if lonely:
         raise ValueError(
-            f"{complaint}: {lonely}. Leave them out, or give pseudocount=1.0, which spreads their mass "
-            "evenly."
+            f"{complaint}: {lonely}. Leave them out, or give pseudocount=0.1, say, which spreads their "
+            "mass evenly."
         )
-    provenance = {**provenance, "pseudocount": float(pseudocount)}
+    provenance = {**provenance, "pseudocount": pseudocount}
     return Theta(counts / counts.sum(axis=1, keepdims=True), labels, provenance=provenance)
 
 

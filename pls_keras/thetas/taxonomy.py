@@ -1,9 +1,11 @@
 """Taxonomies: trees whose leaves are the classes, and how far apart these lie in them."""
 
+import numbers
 import pathlib
 
 import numpy as np
 
+from pls_keras.thetas.checks import by_label, class_labels, names, pairs, shown
 from pls_keras.thetas.theta import LARGEST_MATRIX
 
 WORDNET_FOLDERS = (  # where Debian's package and NLTK's data have WordNet's files
@@ -13,47 +15,58 @@ WORDNET_FOLDERS = (  # where Debian's package and NLTK's data have WordNet's fil
 HYPERNYMS = ("@", "@i")  # WordNet's marks of what a noun is a kind, or an instance, of
 
 
-def class_paths(tree):
+def class_paths(tree, is_ordered=True):
     """The path of each class through a taxonomy.
 
     Args:
         tree: mapping from each label to its path from the root down, the names of the groups that it
             lies in, or to one name where there is one level, as `cluster_theta` takes it; or a nested
-            mapping from groups to groups, whose last level are lists of labels.
+            mapping from groups to groups, whose last level are lists of labels. A tuple is a path. Where
+            there are lists alone, as in a file of JSON, they are paths if two of them begin alike, in
+            one group, and else the labels of groups.
+        is_ordered: whether the order of the tree is that of the classes.
 
     Returns:
         Dict from label to a tuple of group names, which may be empty: the label lies at the root.
 
     Raises:
-        ValueError: if a label occurs twice, or if there are fewer than 2.
+        ValueError: if a label occurs twice, if there are fewer than 2, if a path or a group is none, or
+            if labels are class ids that are not 0, 1, …, in this order.
 
     Example:
         >>> class_paths({"plant": {"tree": ["oak", "fir"], "flower": ["rose"]}})
         {'oak': ('plant', 'tree'), 'fir': ('plant', 'tree'), 'rose': ('plant', 'flower')}
+        >>> class_paths({"animal": ["cat", "dog"], "vehicle": ["car"]})
+        {'cat': ('animal',), 'dog': ('animal',), 'car': ('vehicle',)}
     """
-    is_nested = any(isinstance(part, dict) for part in tree.values())
-    paths = {}
-    for label, path in _leaves(tree, ()) if is_nested else tree.items():
-        if label in paths:
-            raise ValueError(f"A label must have one place in the tree. Received twice: {label!r}")
-        paths[label] = (path,) if isinstance(path, str) else tuple(path)
-    if len(paths) < 2:
-        raise ValueError(f"tree must hold at least 2 labels. Received: {list(paths)}")
-    return paths
+    places = pairs(tree, "tree")
+    if _is_nested([part for _, part in places]):
+        places = list(_leaves(tree, ()))
+    labels, paths = by_label(places, is_ordered=is_ordered)
+    paths = [[path] if isinstance(path, (str, numbers.Integral)) else path for path in paths]
+    return {label: names(path, f"The path of {label!r}") for label, path in zip(labels, paths, strict=True)}
+
+
+def _is_nested(parts):
+    """Whether a tree of these parts goes from groups to labels, not from labels to paths."""
+    if not all(isinstance(part, list) for part in parts):
+        return any(isinstance(part, dict) for part in parts)
+    starts = [str(part[0]) for part in parts if part]
+    return len(set(starts)) == len(starts)
 
 
 def _leaves(part, path):
     """Pairs of a label and its path, of a nested mapping."""
-    if isinstance(part, dict):
-        for name, below in part.items():
-            yield from _leaves(below, (*path, name))
-    elif isinstance(part, str):
+    if not part or not isinstance(part, (dict, list)):
         raise ValueError(
-            f"The last level of a nested tree must be lists of labels. Received: {part!r} under "
-            f"{' / '.join(map(str, path))}"
+            "A nested tree goes from groups to groups, and at last to lists of labels; a tuple is a path. "
+            f"Received: {shown(part)} under {' / '.join(map(str, path)) or 'its root'}"
         )
-    else:
-        yield from ((label, path) for label in part)
+    for name in part:
+        if isinstance(part, dict):
+            yield from _leaves(part[name], (*path, name))
+        else:
+            yield name, path
 
 
 def class_heights(tree, labels=None):
@@ -82,8 +95,8 @@ def class_heights(tree, labels=None):
     Reference:
         Bertinetto et al., "Making Better Mistakes", 2020, section 3.
     """
-    paths = class_paths(tree)
-    labels = tuple(paths) if labels is None else tuple(labels)
+    paths = class_paths(tree, is_ordered=labels is None)
+    labels = tuple(paths) if labels is None else class_labels(labels)
     if missing := [label for label in labels if label not in paths]:
         raise ValueError(f"The tree has no place for: {missing[:20]}. It has: {list(paths)[:20]}")
     if len(labels) > LARGEST_MATRIX:
@@ -132,7 +145,8 @@ def wordnet_paths(synsets, folder=None):
         FileNotFoundError: if there are no such files.
         ValueError: if WordNet has no such synset, or if a class lies above another.
     """
-    synsets = dict(synsets) if hasattr(synsets, "items") else {name: name for name in synsets}
+    if not hasattr(synsets, "items"):
+        synsets = {name: name for name in names(synsets, "synsets")}
     nouns = _Nouns(_wordnet_folder(folder))
     lines = {label: nouns.ancestry(nouns.offset(synset)) for label, synset in synsets.items()}
     for label, line in lines.items():

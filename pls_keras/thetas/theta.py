@@ -1,6 +1,5 @@
 """Theta: how the smoothing mass of each class is shared among the others (section 3)."""
 
-import collections
 import difflib
 import json
 import pathlib
@@ -9,6 +8,8 @@ import types
 import keras
 import numpy as np
 import pandas as pd
+
+from pls_keras.thetas.checks import class_labels, frame_labels, number, shown, whole_number
 
 # Up to here theta is a K×K array. Beyond, uniform, cluster and top-k thetas are kept in parts.
 DENSE_LIMIT = 1000
@@ -31,15 +32,16 @@ class Theta:
         theta[t, k] = group_weight[t]·[groups[k] = groups[t]] + Σ_j values[t, j]·[indices[t, j] = k]
 
     Args:
-        matrix: array-like or `DataFrame` of shape (classes, classes), no entry negative, each row
-            summing to one. A row-normalised theta is not symmetric: rows are true classes.
-        labels: names of the classes, in the order of the model's outputs. Defaults to the index of
-            a `DataFrame`, else to "0", "1", …
+        matrix: array-like, `DataFrame` or `Theta` of shape (classes, classes), no entry negative, each
+            row summing to one. A row-normalised theta is not symmetric: rows are true classes.
+        labels: list of the names of the classes, in the order of the model's outputs. Defaults to the
+            index of a `DataFrame`, which they must repeat if it has names, else to "0", "1", …
         provenance: mapping of plain values that says where theta comes from.
 
     Raises:
         ValueError: if the matrix is not square, has a negative or non-finite entry or a row that
-            does not sum to one, if the labels do not fit it, or if the provenance is not plain.
+            does not sum to one, if the labels do not fit it, are no list, are empty or not all
+            different, or if the provenance is not plain.
 
     Example:
         >>> theta = Theta([[0.0, 0.8, 0.2], [0.5, 0.0, 0.5], [0.1, 0.9, 0.0]], ["cat", "dog", "fish"])
@@ -48,14 +50,22 @@ class Theta:
     """
 
     def __init__(self, matrix, labels=None, *, provenance=None):
+        if isinstance(matrix, Theta):
+            matrix = matrix.to_frame()
         if isinstance(matrix, pd.DataFrame):
-            if list(matrix.index) != list(matrix.columns):
+            if list(map(str, matrix.index)) != list(map(str, matrix.columns)):
                 raise ValueError(
                     "matrix must have the same labels as index and columns, in the same order. "
                     f"Received: index {list(matrix.index)}, columns {list(matrix.columns)}"
                 )
-            labels = matrix.index if labels is None else labels
-        matrix = _array("matrix", matrix, "float64")
+            labels = frame_labels(matrix.index, labels, "matrix")
+        try:
+            matrix = _array("matrix", matrix, "float64")
+        except ValueError as error:
+            raise ValueError(
+                f"{error} A theta that was saved, or comes with the package, is Theta.load(name); one of "
+                "labels alone is made by a builder, such as uniform_theta(labels)."
+            ) from error
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
             raise ValueError(
                 "matrix must have shape (classes, classes) with at least 2 classes. "
@@ -66,17 +76,12 @@ class Theta:
         self._check_rows(matrix)
 
     def _fill(self, labels, provenance, classes, **arrays):
-        labels = tuple(map(str, labels))
+        labels = class_labels(labels)
         if len(labels) != classes:
             raise ValueError(f"labels must name {classes} classes. Received: {len(labels)} labels")
-        if classes < 2:
-            raise ValueError(f"labels must name at least 2 classes. Received: {classes}")
-        twice = [label for label, count in collections.Counter(labels).items() if count > 1]
-        if twice:
-            raise ValueError(f"labels must differ from each other. Received twice: {twice[:20]}")
         try:  # what a file would give back
             provenance = json.loads(json.dumps(dict(provenance or {"builder": "Theta"})))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"provenance must hold plain text, numbers, lists and mappings. Received: {provenance}"
             ) from error
@@ -204,8 +209,17 @@ class Theta:
 
         Returns:
             Array of shape (n, classes), float64.
+
+        Raises:
+            ValueError: if ids are none of 0, …, classes - 1.
         """
         ids = np.asarray(ids)
+        ids = ids if ids.size else ids.astype(int)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or np.any((ids < 0) | (ids >= self.classes)):
+            raise ValueError(
+                f"ids must be a list of class ids in [0, {self.classes}). Received: {shown(ids)}. "
+                "theta.row(label) takes a label."
+            )
         if self.is_dense:
             return self.matrix[ids]
         same_group = self.groups[ids][:, None] == self.groups[None, :]
@@ -243,15 +257,14 @@ class Theta:
         Args:
             k: number of classes to keep, from 1 to `classes`.
         """
-        if not 1 <= k <= self.classes:
-            raise ValueError(f"k must lie in [1, {self.classes}], the classes. Received: {k}")
+        k = whole_number(k, "k", 1, self.classes)
         indices = np.empty((self.classes, k), "int32")
         values = np.empty((self.classes, k))
         for chunk in self._chunks():
             rows = self.rows(chunk)
             indices[chunk] = np.argpartition(-rows, k - 1, axis=1)[:, :k]
             values[chunk] = np.take_along_axis(rows, indices[chunk], axis=1)
-        provenance = {**self.provenance, "top_k": int(k)}
+        provenance = {**self.provenance, "top_k": k}
         return Theta._from_neighbours(self.labels, provenance, indices, values)
 
     def sharpen(self, power):
@@ -262,11 +275,10 @@ class Theta:
         Args:
             power: positive exponent; above 1 the nearest classes gain.
         """
-        if not (np.isfinite(power) and power > 0):
-            raise ValueError(f"power must be positive and finite. Received: {power}")
+        power = number(power, "power", positive=True)
         matrix = np.asarray(self)
         matrix = (matrix / matrix.max(axis=1, keepdims=True)) ** power
-        provenance = {**self.provenance, "sharpened": float(power)}
+        provenance = {**self.provenance, "sharpened": power}
         return Theta(matrix / matrix.sum(axis=1, keepdims=True), self.labels, provenance=provenance)
 
     def select(self, labels):
@@ -277,13 +289,14 @@ class Theta:
 
         Raises:
             KeyError: if theta has no such label.
-            ValueError: if a class has no mass on the others.
+            ValueError: if a class has no mass on the others, or if they are no list of different labels.
         """
-        part = pd.DataFrame([self.row(label)[list(labels)] for label in labels], index=list(labels))
+        labels = list(class_labels(labels))
+        part = pd.DataFrame([self.row(label)[labels] for label in labels], index=labels)
         sums = part.sum(axis=1)
         if not sums.all():
             raise ValueError(f"No mass among the selected labels: {list(sums.index[sums == 0])}")
-        return Theta(part.div(sums, axis=0), provenance={**self.provenance, "selected": list(labels)})
+        return Theta(part.div(sums, axis=0), provenance={**self.provenance, "selected": labels})
 
     def effective_classes(self):
         """How many classes each row spreads over: exp of its entropy, shape (classes,), in [1, K]."""
@@ -314,6 +327,12 @@ class Theta:
 
     @classmethod
     def from_config(cls, config):
+        arrays = ARRAYS[:1] if "matrix" in config else ARRAYS[1:]
+        if set(config) != {"labels", "provenance", *arrays}:
+            raise ValueError(
+                "A theta has labels, provenance, and matrix or groups, group_weight, indices and values. "
+                f"Received: {shown(list(config))}"
+            )
         if "matrix" in config:
             return cls(config["matrix"], config["labels"], provenance=config["provenance"])
         return cls._from_parts(**config)
@@ -348,8 +367,6 @@ class Theta:
             )
         try:
             return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
-        except KeyError as error:
-            raise ValueError(f"{str(path)!r} is not a file that Theta.save wrote: no {error}") from error
         except (ValueError, TypeError, RecursionError) as error:  # JSON's and Unicode's are ValueErrors
             raise ValueError(f"{str(path)!r} is not a file that Theta.save wrote: {error}") from error
 
@@ -368,7 +385,7 @@ def _array(name, value, dtype):
     except (ValueError, OverflowError):  # rows of different lengths
         pass
     kind = "whole numbers" if dtype == "int64" else "numbers"
-    raise ValueError(f"{name} must hold {kind}, as many in each row.")
+    raise ValueError(f"{name} must hold {kind}, as many in each row. Received: {shown(value)}.")
 
 
 def _check_parts(groups, group_weight, indices, values):
