@@ -6,7 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from pls_keras.reports.comparison import BASELINE
-from pls_keras.reports.plots import plot_differences, plot_learning_rates, plot_progress, plot_reliability
+from pls_keras.reports.plots import (
+    plot_differences,
+    plot_learning_rates,
+    plot_progress,
+    plot_reliability,
+    styled,
+)
 from pls_keras.reports.style import RC, WIDTH
 from pls_keras.reports.tables import (
     COLUMNS,
@@ -56,7 +62,7 @@ def draw_theta(theta, path):
 def _draw_reliability(bins, report, path):
     cells = list(bins.groupby(row_names(bins, report), sort=False))
     grid = {"sharey": True, "squeeze": False, "layout": "constrained"}
-    with plt.rc_context(RC):
+    with styled():
         size = (WIDTH, 1 + 0.72 * WIDTH / len(cells))
         figure, axes = plt.subplots(1, len(cells), figsize=size, **grid)
         legends = []
@@ -86,7 +92,7 @@ def draw_mistakes(results, report):
     rows = tables[report.metric].groupby("row", sort=False)["margin"].count()
     size = (WIDTH, 1.2 + 0.27 * rows.sum() + 0.3 * len(rows))
     grid = {"height_ratios": rows + 1, "sharey": "row", "squeeze": False, "layout": "constrained"}
-    with plt.rc_context(RC):
+    with styled():
         figure, axes = plt.subplots(len(rows), len(metrics), figsize=size, **grid)
         for i, row in enumerate(rows.index):
             for ax, (metric, table) in zip(axes[i], tables.items(), strict=True):

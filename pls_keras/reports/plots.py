@@ -45,7 +45,7 @@ def plot_theta(theta, ax=None):
         >>> plot_theta(uniform_theta(3)).get_ylabel()
         'true class'
     """
-    with _style():
+    with styled():
         if ax is None:
             size = np.clip(0.22 * theta.classes, HEIGHT, WIDTH - 1)
             _, ax = plt.subplots(figsize=(size + 1, size), layout="compressed")
@@ -71,7 +71,7 @@ def plot_thetas(thetas):
     """
     largest = max(np.asarray(theta).max() for theta in thetas.values())
     size = WIDTH, min(HEIGHT, 1 + 0.87 * WIDTH / len(thetas))
-    with _style():
+    with styled():
         figure, axes = plt.subplots(1, len(thetas), figsize=size, layout="compressed", squeeze=False)
         for ax, (title, theta) in zip(axes[0], thetas.items(), strict=True):
             image = _draw_matrix(theta, ax, largest)
@@ -141,7 +141,7 @@ def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None, *, limit=None):
     rows = rows[rows.index.isin(kept)]
     limit = limit or rows.drop(index=label).to_numpy().max() * 1.25
     names = [name.replace("_", " ") for name in rows.index]
-    with _style():
+    with styled():
         if axes is None:
             size = min(WIDTH, 1.2 + 1.9 * len(thetas)), 0.8 + 0.24 * len(rows)
             _, axes = plt.subplots(1, len(thetas), figsize=size, sharey=True, layout="constrained")
@@ -177,7 +177,7 @@ def plot_curves(curves, column, ax=None):
     Returns:
         The axes.
     """
-    with _style():
+    with styled():
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
         for method, look in looks(curves["method"]).items():
@@ -232,7 +232,7 @@ def plot_progress(curves, column, ax=None):
     Returns:
         The axes. Training goes from left to right, on a logarithmic scale.
     """
-    with _style():
+    with styled():
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
         for method, look in looks(curves["method"]).items():
@@ -264,7 +264,7 @@ def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     rates = sorted(curves["learning_rate"].unique(), reverse=True)
-    with _style():
+    with styled():
         if axes is None:
             size = WIDTH, min(HEIGHT, 1 + 1.9 * len(columns))
             grid = {"sharey": "row", "sharex": plot is plot_curves, "squeeze": False}
@@ -298,7 +298,7 @@ def plot_reliability(bins, ax=None):
         The axes. Below the diagonal a model is more confident than right. The area of a point is as its
         number of samples.
     """
-    with _style():
+    with styled():
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
         ax.plot([0, 1], [0, 1], color="#bbbbbb", ls="--", lw=1, label="calibrated")
@@ -330,7 +330,7 @@ def plot_mistakes(scores, chance=None, ax=None):
     """
     bars = {"cluster_share": ("second to fifth guess", 1.0), "mistakes_in_cluster": ("wrong answers", 0.45)}
     groups = scores.groupby("method", sort=False)
-    with _style():
+    with styled():
         if ax is None:
             size = (7, 1.2 + 0.42 * groups.ngroups)
             _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -361,7 +361,7 @@ def plot_differences(compared, score, ax=None):
         The axes. An interval that holds 0 is a difference within noise.
     """
     shown = compared[compared["margin"].notna()].reset_index(drop=True)
-    with _style():
+    with styled():
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 1 + 0.3 * len(shown)), layout="constrained")
         ax.axvline(0, color="#bbbbbb", lw=1)
@@ -378,8 +378,8 @@ def plot_differences(compared, score, ax=None):
 
 
 @contextlib.contextmanager
-def _style(changes=()):
-    """How figures look, for a while."""
+def styled(changes=()):
+    """How figures look, for a while; `changes` are further settings of Matplotlib."""
     with plt.rc_context({**RC, **dict(changes)}):
         yield
         # The first figure of a notebook turns interactive mode on. Leaving must not turn it off again.
