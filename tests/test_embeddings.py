@@ -2,11 +2,13 @@
 
 import gc
 import gzip
+import pathlib
 import pickle
 import re
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from gensim.models import KeyedVectors
 
@@ -160,7 +162,7 @@ NO_VECTORS = [
         b"tree 1 2 3\noak 4 5 6\nmaple 7",
         "in line 3 2 parts, 'maple 7', and not a word and then 3 numbers",
     ),
-    ("header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "has 5 words .*, and has 2: it"),
+    ("header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "has 5 words .*, and has 2: its first"),
     ("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "not a word and then 4 numbers"),
     ("narrow.txt", b"2 2\ntree 1. 2 3\noak 4. 5 6\n", "and then 2 numbers"),
     ("long.txt", b"tree 1 2 3\noak 4 5 6 7\nfir 7 8 9\n", "in line 2 5 parts"),
@@ -240,7 +242,16 @@ def test_a_name_goes_to_the_downloader(monkeypatch, keyed_vectors):
     "label",
     [
         *("maple_tree", "maple tree", "Maple Tree", " maple__tree ", "maple-tree"),
-        *("MapleTree", "maple/tree", "Maple-Tree", "mapleTree", "maple / tree"),
+        *("MapleTree", "maple/tree", "Maple-Tree", "mapleTree", "maple / tree", "MAPLETree"),
+        *("maple, tree", "maple (tree)", "maple.tree", "maple+tree", "maple:tree", "maple; tree"),
+        *(
+            "maple|tree",
+            "maple\u2013tree",
+            "maple\u2014tree",
+            "maple\u2010tree",
+            "maple - tree",
+            "[maple] tree.",
+        ),
     ],
 )
 def test_a_label_of_several_words_is_their_mean(label):
@@ -267,6 +278,49 @@ def test_a_whole_label_comes_before_its_parts():
     assert label_vectors(["T-Shirt"], vectors, replace={"t-shirt": "red"}).tolist() == [[5.0]]
 
 
+@pytest.mark.parametrize("label", ["new_york", "new york", "New_York", "New York"])
+@pytest.mark.parametrize("word", ["new york", "new_york"])
+def test_a_word_of_two_is_found_with_a_space_and_with_an_underscore(label, word):
+    vectors = {word: [1.0], "new": [2.0], "york": [3.0]}
+    assert label_vectors([label], vectors).tolist() == [[1.0]]
+
+
+def test_marks_are_no_words_but_may_belong_to_one():
+    vectors = {"u.s.": [1.0], "c": [2.0], "tree": [3.0]}
+    assert label_vectors(["U.S. (tree)"], vectors).tolist() == [[2.0]]
+    with pytest.raises(ValueError, match=r"No vector for: c\+\+"):
+        label_vectors(["C++"], vectors)
+
+
+@pytest.mark.parametrize(
+    ("labels", "vectors", "replace", "said"),
+    [
+        (["cat", "dog"], "glove.txt", None, r"'glove\.txt'.*load_vectors\(path\)"),
+        (["glove", "txt"], "glove.txt", None, r"load_vectors\(path\)"),
+        (["cat", "dog"], pathlib.Path("glove.txt"), None, r"load_vectors\(path\)"),
+        (["tree", "maple"], None, None, "Received: None"),
+        (["tree", "maple"], {"tree", "maple"}, None, "Received: {'"),
+        (["tree", "maple"], {"tree": [1.0], "maple": [1.0, 2.0]}, None, "as many numbers for each word"),
+        (["tree", "maple"], {"tree": "oak", "maple": "oak"}, None, "as many numbers for each word"),
+        (["maple_tree", "tree"], {"tree": [1.0], "maple": [1.0, 2.0]}, None, "as many numbers"),
+        (["tree", "maple"], [["a"], ["b"]], None, r"vectors must have shape \(2, dimension\)"),
+        (["tree", "maple"], pd.DataFrame(MATRIX[:2], ["tree", "oak"]), None, "No vector for: maple"),
+        ([1, "tree"], VECTORS, None, "No vector for: 1"),
+        (["_", "tree", " - "], VECTORS, None, r"Labels must hold words\. Received: \['_', ' - '\]"),
+        (["tree", "maple"], VECTORS, {"maplee": "tree"}, r"for no label: \['maplee'\]"),
+        ("tree", VECTORS, None, "labels must be a list"),
+    ],
+)
+def test_what_are_no_word_vectors_is_refused(labels, vectors, replace, said):
+    with pytest.raises(ValueError, match=said):
+        label_vectors(labels, vectors, replace=replace)
+
+
+def test_a_frame_has_a_row_a_word():
+    frame = pd.DataFrame(MATRIX, index=WORDS)
+    np.testing.assert_array_equal(label_vectors(["tree", "maple"], frame), MATRIX[[1, 0]])
+
+
 @pytest.mark.parametrize("strange", [np.nan, np.inf])
 def test_labels_whose_vector_is_not_finite_are_named(strange):
     points = np.array([[1.0, 2.0], [strange, 1.0], [0.5, 0.5]])
@@ -290,7 +344,8 @@ def test_a_word_may_stand_in_for_another(label):
 def test_all_missing_words_are_named_once():
     labels = ["lawn_mower", "tree", "Oak_tree", "oak"]
     with pytest.raises(
-        ValueError, match=r"No vector for: mower, oak\. .*replace=\{'mower': 'another word'"
+        ValueError,
+        match=r"for: mower \(of 'lawn_mower'\), oak\. .*replace=\{'mower': 'another.*--replace 'mower=",
     ):
         label_vectors(labels, VECTORS)
 
@@ -323,5 +378,5 @@ def test_glove_loads_and_knows_its_neighbours(data_root):
 @pytest.mark.realdata
 def test_the_words_that_the_subset_lacks_are_all_named(data_root):
     vectors = load_vectors(data_root / "glove" / "glove.6B.50d.subset.txt")
-    with pytest.raises(ValueError, match="No vector for: disgust, mower, thankfulness"):
+    with pytest.raises(ValueError, match=r"No vector for: disgust, mower \(of 'lawn_mower'\), thankful"):
         label_vectors(["joy", "thankfulness", "disgust", "lawn_mower"], vectors)

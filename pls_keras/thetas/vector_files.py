@@ -162,7 +162,7 @@ def _read_words(content, path):
         more = "more" if received == count else received
         raise ValueError(
             f"{path} says in its first line that it has {count} words of {size} numbers, and has {more}: "
-            f"it is only a part of a file, or its first line is wrong. {WANTED}."
+            f"its first line is wrong, or it is only a part of a file. {WANTED}."
         )
     if foreign:
         warnings.warn(
