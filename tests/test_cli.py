@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_theta_plot_writes_a_picture(tmp_path):
 
 
 def test_theta_uniform_takes_labels_from_the_line_or_from_a_file(tmp_path):
-    (tmp_path / "labels.txt").write_text("cat\ndog\n\ncar\n")
+    (tmp_path / "labels.txt").write_text("\ufeffcat\ndog\n\ncar\n", "utf-8")  # with an editor's mark
     for labels in ("cat, dog,car", str(tmp_path / "labels.txt")):
         main(["theta", "uniform", "--labels", labels, "--without-true", "--out", str(tmp_path / "t.json")])
         built = Theta.load(tmp_path / "t.json")
@@ -130,9 +131,12 @@ def test_theta_cluster_reads_a_table(tmp_path):
     np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), cluster_theta(clusters))
 
 
-def test_theta_hierarchy_reads_a_taxonomy(tmp_path):
-    tree = {"plant": {"tree": ["oak", "fir"], "flower": ["rose"]}}
-    (tmp_path / "tree.json").write_text(json.dumps(tree))
+@pytest.mark.parametrize(
+    "tree",
+    [{"plant": {"tree": ["oak", "fir"], "flower": ["rose"]}}, {"tree": ["oak", "fir"], "flower": ["rose"]}],
+)
+def test_theta_hierarchy_reads_a_taxonomy(tmp_path, tree):
+    (tmp_path / "tree.json").write_text("\ufeff" + json.dumps(tree), "utf-8")
     main(
         [
             "theta",
@@ -144,7 +148,9 @@ def test_theta_hierarchy_reads_a_taxonomy(tmp_path):
             str(tmp_path / "t.json"),
         ]
     )
-    np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), hierarchy_theta(tree, beta=2))
+    theta = Theta.load(tmp_path / "t.json")
+    assert theta == hierarchy_theta(tree, beta=2)
+    assert theta.labels == ("oak", "fir", "rose")
 
 
 def test_theta_semantic_reads_vectors_and_stand_ins(tmp_path):
@@ -183,6 +189,12 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["theta", "show", "no-such-theta"], "no theta of this name"),
         (["theta", "show", "cifar10-semls", "--label", "unicorn"], "No label 'unicorn'"),
         (["theta", "semantic", "--labels", "a,b", "--vectors", "none.txt", "--out", "t.json"], "No file"),
+        (["theta", "semantic", "--labels", "a,b", "--vectors", ".", "--out", "t.json"], "is a folder"),
+        (["theta", "uniform", "--labels", "c.csv", "--out", "t.json"], "one label a line, not a .csv"),
+        (["theta", "cluster", "c.csv", "--out", "t.json"], "Received twice: ['cat']"),
+        (["theta", "cluster", "d.csv", "--out", "t.json"], "none empty or missing"),
+        (["theta", "hierarchy", "list.json", "--out", "t.json"], "tree must be a mapping"),
+        (["theta", "hierarchy", "c.csv", "--out", "t.json"], "is not a JSON file"),
         (["demo", "--images", "100000"], "1197 training images"),
         (["demo", "--smoothing-ratio", "1.5"], "smoothing-ratio"),
         (["report", "table2", "--results", "nowhere"], "pls_keras run table2"),
@@ -197,6 +209,9 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path))
+    pathlib.Path("c.csv").write_text("label,cluster\ncat,x\ncat,y\n")
+    pathlib.Path("d.csv").write_text("label,cluster\ncat,x\ndog,\n")
+    pathlib.Path("list.json").write_text('["cat", "dog"]')
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with pytest.raises(SystemExit) as stopped:
@@ -212,7 +227,11 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(
     [
         ["demo", "--epochs", "0"],
         ["demo", "--dataset", "mnist"],
-        ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "ab", "--out", "t"],
+        ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "ab", "--out", "t.json"],
+        ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "a=b,c=d", "--out", "t.json"],
+        ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "=b", "--out", "t.json"],
+        ["theta", "uniform", "--labels", "a,b", "--out", "u.png"],
+        ["theta", "plot", "cifar10-cls", "--out", "theta.json"],
         ["run", "table9"],
         ["run", "table2", "--workers", "two"],
     ],
@@ -221,7 +240,7 @@ def test_an_argument_that_cannot_be_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    assert "error: argument" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,9 +1,14 @@
 """Word vectors from files, and labels to vectors."""
 
+import gc
 import gzip
+import pathlib
+import pickle
+import re
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from gensim.models import KeyedVectors
 
@@ -48,6 +53,26 @@ def compressed(write):
     return write_compressed
 
 
+def with_sign(write):
+    """The mark that some editors put before the first byte."""
+
+    def write_with_sign(vectors, path):
+        write(vectors, path)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    return write_with_sign
+
+
+def lines_after_vectors(write):
+    """As word2vec's own program writes: a line's end after each vector."""
+
+    def write_lines(vectors, path):
+        rows = (f"{word} ".encode() + vector.tobytes() + b"\n" for word, vector in VECTORS.items())
+        path.write_bytes(b"4 3\n" + b"".join(rows))
+
+    return write_lines
+
+
 def zipped(write, suffix):
     def write_zipped(vectors, path):
         plain = path.with_suffix(suffix)
@@ -89,6 +114,16 @@ def test_one_of_several_files_in_an_archive_is_named(tmp_path):
         load_vectors(path)
 
 
+@pytest.mark.parametrize(
+    "beside", ["__MACOSX/._glove.txt", ".DS_Store", "README.txt", "LICENSE", "folder/"]
+)
+def test_what_lies_beside_the_vectors_in_an_archive_is_passed_over(tmp_path, beside):
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        archive.writestr(beside, "Mac OS X\n")
+        archive.writestr("glove.txt", "tree 1 2\n")
+    assert load_vectors(tmp_path / "glove.zip")["tree"].tolist() == [1, 2]
+
+
 def test_words_may_have_spaces_and_come_twice(tmp_path):
     path = tmp_path / "glove.840B.txt"
     path.write_text("tree 1 2 3\n. . . 4 5 6\nat name@domain.com 7 8 9\ntree 0 0 0\n", "utf-8")
@@ -98,56 +133,57 @@ def test_words_may_have_spaces_and_come_twice(tmp_path):
     assert vectors["tree"].tolist() == [1, 2, 3]
 
 
-def test_bytes_that_are_no_utf8_do_not_stop_a_file(tmp_path):
+def test_words_that_are_no_utf8_are_latin_1_and_counted(tmp_path):
     path = tmp_path / "latin.txt"
-    path.write_bytes("tree 1 2\ncafé 3 4\noak 5 6\n".encode("latin-1"))
-    vectors = load_vectors(path)
-    assert vectors.index_to_key == ["tree", "caf�", "oak"]
+    path.write_bytes("tree 1 2\ncafé 3 4\ncafè 5 6\n".encode("latin-1"))
+    with pytest.warns(UserWarning, match=r"2 of the 3 words of .*latin\.txt are not in UTF-8.*'café'"):
+        vectors = load_vectors(path)
+    assert vectors.index_to_key == ["tree", "café", "cafè"]
+    assert vectors["cafè"].tolist() == [5, 6]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        pytest.param(
-            "page.txt",
-            b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n",
-            "is a web page",
-            id="page.txt",
-        ),
-        pytest.param("empty.txt", b"", "is empty", id="empty.txt"),
-        pytest.param(
-            "prose.txt",
-            b"It was a dark night\nand it rained\n",
-            "no word vectors .it begins with 'It was",
-            id="prose.txt",
-        ),
-        pytest.param(
-            "picture.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "has no word vectors", id="picture.txt"
-        ),
-        pytest.param(
-            "cut.txt",
-            b"tree 1 2 3\noak 4 5 6\nmaple 7",
-            "has 1 numbers in line 3, where each word has 3",
-            id="cut.txt",
-        ),
-        pytest.param(
-            "header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "that it has 5 words, and has 2", id="header.txt"
-        ),
-        pytest.param("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "where each word has 4", id="wide.txt"),
-        pytest.param(
-            "cut.txt.gz",
-            gzip.compress(b"tree 1 2 3\n" * 1000, mtime=0)[:40],
-            "damaged or only a part",
-            id="cut.txt.gz",
-        ),
-        pytest.param("cut.bin", b"5 3\ntree \x00\x00", "damaged or only a part", id="cut.bin"),
-        pytest.param(
-            "page.bin", b"<!DOCTYPE html>\n<html>", "no file of gensim or word2vec", id="page.bin"
-        ),
-        pytest.param("bad.zip", b"PK\x03\x04 and then nothing", "damaged or only a part", id="bad.zip"),
-        pytest.param("bad.kv", b"not a pickle", "no file of gensim or word2vec", id="bad.kv"),
-    ],
-)
+def test_a_file_is_closed(tmp_path, recwarn):
+    (tmp_path / "v.txt").write_text("tree 1 2\n")
+    load_vectors(tmp_path / "v.txt")
+    gc.collect()
+    assert not [str(w.message) for w in recwarn if w.category is ResourceWarning]
+
+
+BINARY = b"".join(f"{word} ".encode() + vector.tobytes() for word, vector in VECTORS.items())
+
+
+NO_VECTORS = [
+    ("page.txt", b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "is a web page"),
+    ("empty.txt", b"", "is empty"),
+    ("prose.txt", b"It was a dark night\nand it rained\n", "no word vectors .it begins with 'It was"),
+    ("picture.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "has no word vectors"),
+    (
+        "cut.txt",
+        b"tree 1 2 3\noak 4 5 6\nmaple 7",
+        "in line 3 2 parts, 'maple 7', and not a word and then 3 numbers",
+    ),
+    ("header.txt", b"5 3\ntree 1 2 3\noak 4 5 6\n", "has 5 words .*, and has 2: its first"),
+    ("wide.txt", b"2 4\ntree 1 2 3\noak 4 5 6\n", "not a word and then 4 numbers"),
+    ("narrow.txt", b"2 2\ntree 1. 2 3\noak 4. 5 6\n", "and then 2 numbers"),
+    ("long.txt", b"tree 1 2 3\noak 4 5 6 7\nfir 7 8 9\n", "in line 2 5 parts"),
+    ("few.bin", b"3 3\n" + BINARY, "has 3 words of 3 numbers, and has more"),
+    ("narrow.bin", b"4 2\n" + BINARY, "has 4 words of 2 numbers"),
+    ("many.bin", b"5 3\n" + BINARY, "damaged or only a part"),
+    ("wide.bin", b"4 4\n" + BINARY, "damaged or only a part"),
+    ("page.htm", b"\n<html>\n<body>not found\n", "is a web page"),
+    ("lfs.txt", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    ("utf16.txt", "tree 1 2\n".encode("utf-16"), "is text in UTF-16"),
+    ("kv.txt", pickle.dumps(VECTORS), "only as a file named .kv"),
+    ("empty.zip", b"PK\x05\x06" + bytes(18), "is an archive that holds nothing"),
+    ("cut.txt.gz", gzip.compress(b"tree 1 2 3\n" * 1000, mtime=0)[:40], "damaged or only a part"),
+    ("cut.bin", b"5 3\ntree \x00\x00", "damaged or only a part"),
+    ("page.bin", b"<!DOCTYPE html>\n<html>", "is a web page"),
+    ("bad.zip", b"PK\x03\x04 and then nothing", "damaged or only a part"),
+    ("bad.kv", b"not a pickle", "no file of gensim's"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), NO_VECTORS, ids=[name for name, *_ in NO_VECTORS])
 def test_what_holds_no_vectors_says_what_it_is_and_what_is_wanted(tmp_path, name, content, said):
     path = tmp_path / name
     path.write_bytes(content)
@@ -155,11 +191,22 @@ def test_what_holds_no_vectors_says_what_it_is_and_what_is_wanted(tmp_path, name
         load_vectors(path)
     assert name in str(error.value)
     assert str(error.value).endswith("KeyedVectors.save wrote (.kv).")
+    assert not re.search(r"begins with.*(where|not a word)", str(error.value))
 
 
 @pytest.mark.parametrize(
     ("write", "suffix"),
-    [(write_glove, ".txt"), (write_text, ".vec"), (write_binary, ".bin"), (write_gensim, ".kv")],
+    [
+        (write_glove, ".txt"),
+        (with_sign(write_glove), ".txt"),
+        (write_text, ".vec"),
+        (with_sign(write_text), ".txt"),
+        (write_text, ".bin"),
+        (write_binary, ".bin"),
+        (write_binary, ".txt"),
+        (lines_after_vectors(write_binary), ".bin"),
+        (write_gensim, ".kv"),
+    ],
 )
 def test_vectors_load_from_every_kind_of_file(keyed_vectors, tmp_path, write, suffix):
     path = tmp_path / f"small.3d{suffix}"
@@ -169,6 +216,12 @@ def test_vectors_load_from_every_kind_of_file(keyed_vectors, tmp_path, write, su
         assert vectors.index_to_key == WORDS
         np.testing.assert_array_equal(vectors.vectors, MATRIX)
         assert vectors.name == "small.3d"
+
+
+@pytest.mark.parametrize("source", ["", "."])
+def test_a_folder_is_said_to_be_one(source):
+    with pytest.raises(ValueError, match="is a folder"):
+        load_vectors(source)
 
 
 def test_neither_a_file_nor_a_name_is_a_clear_error(monkeypatch):
@@ -189,7 +242,16 @@ def test_a_name_goes_to_the_downloader(monkeypatch, keyed_vectors):
     "label",
     [
         *("maple_tree", "maple tree", "Maple Tree", " maple__tree ", "maple-tree"),
-        *("MapleTree", "maple/tree", "Maple-Tree", "mapleTree", "maple / tree"),
+        *("MapleTree", "maple/tree", "Maple-Tree", "mapleTree", "maple / tree", "MAPLETree"),
+        *("maple, tree", "maple (tree)", "maple.tree", "maple+tree", "maple:tree", "maple; tree"),
+        *(
+            "maple|tree",
+            "maple\u2013tree",
+            "maple\u2014tree",
+            "maple\u2010tree",
+            "maple - tree",
+            "[maple] tree.",
+        ),
     ],
 )
 def test_a_label_of_several_words_is_their_mean(label):
@@ -216,6 +278,49 @@ def test_a_whole_label_comes_before_its_parts():
     assert label_vectors(["T-Shirt"], vectors, replace={"t-shirt": "red"}).tolist() == [[5.0]]
 
 
+@pytest.mark.parametrize("label", ["new_york", "new york", "New_York", "New York"])
+@pytest.mark.parametrize("word", ["new york", "new_york"])
+def test_a_word_of_two_is_found_with_a_space_and_with_an_underscore(label, word):
+    vectors = {word: [1.0], "new": [2.0], "york": [3.0]}
+    assert label_vectors([label], vectors).tolist() == [[1.0]]
+
+
+def test_marks_are_no_words_but_may_belong_to_one():
+    vectors = {"u.s.": [1.0], "c": [2.0], "tree": [3.0]}
+    assert label_vectors(["U.S. (tree)"], vectors).tolist() == [[2.0]]
+    with pytest.raises(ValueError, match=r"No vector for: c\+\+"):
+        label_vectors(["C++"], vectors)
+
+
+@pytest.mark.parametrize(
+    ("labels", "vectors", "replace", "said"),
+    [
+        (["cat", "dog"], "glove.txt", None, r"'glove\.txt'.*load_vectors\(path\)"),
+        (["glove", "txt"], "glove.txt", None, r"load_vectors\(path\)"),
+        (["cat", "dog"], pathlib.Path("glove.txt"), None, r"load_vectors\(path\)"),
+        (["tree", "maple"], None, None, "Received: None"),
+        (["tree", "maple"], {"tree", "maple"}, None, "Received: {'"),
+        (["tree", "maple"], {"tree": [1.0], "maple": [1.0, 2.0]}, None, "as many numbers for each word"),
+        (["tree", "maple"], {"tree": "oak", "maple": "oak"}, None, "as many numbers for each word"),
+        (["maple_tree", "tree"], {"tree": [1.0], "maple": [1.0, 2.0]}, None, "as many numbers"),
+        (["tree", "maple"], [["a"], ["b"]], None, r"vectors must have shape \(2, dimension\)"),
+        (["tree", "maple"], pd.DataFrame(MATRIX[:2], ["tree", "oak"]), None, "No vector for: maple"),
+        ([1, "tree"], VECTORS, None, "No vector for: 1"),
+        (["_", "tree", " - "], VECTORS, None, r"Labels must hold words\. Received: \['_', ' - '\]"),
+        (["tree", "maple"], VECTORS, {"maplee": "tree"}, r"for no label: \['maplee'\]"),
+        ("tree", VECTORS, None, "labels must be a list"),
+    ],
+)
+def test_what_are_no_word_vectors_is_refused(labels, vectors, replace, said):
+    with pytest.raises(ValueError, match=said):
+        label_vectors(labels, vectors, replace=replace)
+
+
+def test_a_frame_has_a_row_a_word():
+    frame = pd.DataFrame(MATRIX, index=WORDS)
+    np.testing.assert_array_equal(label_vectors(["tree", "maple"], frame), MATRIX[[1, 0]])
+
+
 @pytest.mark.parametrize("strange", [np.nan, np.inf])
 def test_labels_whose_vector_is_not_finite_are_named(strange):
     points = np.array([[1.0, 2.0], [strange, 1.0], [0.5, 0.5]])
@@ -239,7 +344,8 @@ def test_a_word_may_stand_in_for_another(label):
 def test_all_missing_words_are_named_once():
     labels = ["lawn_mower", "tree", "Oak_tree", "oak"]
     with pytest.raises(
-        ValueError, match=r"No vector for: mower, oak\. .*replace=\{'mower': 'another word'"
+        ValueError,
+        match=r"for: mower \(of 'lawn_mower'\), oak\. .*replace=\{'mower': 'another.*--replace 'mower=",
     ):
         label_vectors(labels, VECTORS)
 
@@ -272,5 +378,5 @@ def test_glove_loads_and_knows_its_neighbours(data_root):
 @pytest.mark.realdata
 def test_the_words_that_the_subset_lacks_are_all_named(data_root):
     vectors = load_vectors(data_root / "glove" / "glove.6B.50d.subset.txt")
-    with pytest.raises(ValueError, match="No vector for: disgust, mower, thankfulness"):
+    with pytest.raises(ValueError, match=r"No vector for: disgust, mower \(of 'lawn_mower'\), thankful"):
         label_vectors(["joy", "thankfulness", "disgust", "lawn_mower"], vectors)

@@ -19,6 +19,17 @@ def ratio(text):
     return _number(text, float, "must lie in [0, 1)", lambda value: 0 <= value < 1)
 
 
+def file_type(*endings):
+    """The name of a file with one of some endings."""
+
+    def name(text):
+        if not text.lower().endswith(endings):
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(endings)}, not {text!r}")
+        return text
+
+    return name
+
+
 def _number(text, kind, rule, holds):
     try:
         if holds(value := kind(text)):

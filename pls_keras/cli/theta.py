@@ -6,7 +6,7 @@ import pathlib
 
 import pandas as pd
 
-from pls_keras.cli.arguments import positive, positive_number
+from pls_keras.cli.arguments import file_type, positive, positive_number
 from pls_keras.thetas import (
     Theta,
     cluster_theta,
@@ -75,7 +75,12 @@ def _show(options):
 def _add_plot(actions):
     plot = actions.add_parser("plot", help="draw a theta as a heat map")
     _add_theta(plot)
-    plot.add_argument("--out", required=True, type=_picture, help="picture to write: .png, .pdf or .svg")
+    plot.add_argument(
+        "--out",
+        required=True,
+        type=file_type(".png", ".pdf", ".svg"),
+        help="picture to write: .png, .pdf or .svg",
+    )
     plot.set_defaults(run=_plot)
 
 
@@ -110,13 +115,7 @@ def _build_cluster(options):
         raise ValueError(
             f"{options.clusters} needs columns label and cluster. Received: {list(table.columns)}"
         )
-    wrong = table[table["label"].duplicated() | (table[["label", "cluster"]] == "").any(axis=1)]
-    if len(wrong):
-        raise ValueError(
-            f"{options.clusters} must name each label once, and its cluster. Received: "
-            f"{wrong[['label', 'cluster']].to_numpy().tolist()[:5]}"
-        )
-    clusters = dict(zip(table["label"], table["cluster"], strict=True))
+    clusters = table.set_index("label")["cluster"]
     _save(cluster_theta(clusters, options.include_true), options.out)
 
 
@@ -133,11 +132,9 @@ def _add_hierarchy(actions):
 
 def _build_hierarchy(options):
     try:
-        tree = json.loads(pathlib.Path(options.tree).read_text(encoding="utf-8"))
+        tree = json.loads(pathlib.Path(options.tree).read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{options.tree} is not a JSON file: {error}") from error
-    if not isinstance(tree, dict):
-        raise ValueError(f"{options.tree} must hold an object, not {type(tree).__name__}.")
     _save(hierarchy_theta(tree, beta=options.beta, include_true=options.include_true), options.out)
 
 
@@ -178,7 +175,7 @@ def _build_cooccurrence(options):
     text = list(table.select_dtypes(exclude="number").columns)
     if text:
         raise ValueError(f"{options.indicator} must hold 0 and 1. Received text in the columns {text}")
-    theta = cooccurrence_theta(table.to_numpy(), table.columns, pseudocount=options.pseudocount)
+    theta = cooccurrence_theta(table, table.columns, pseudocount=options.pseudocount)
     _save(theta, options.out)
 
 
@@ -219,13 +216,17 @@ def _add_vectors(parser):
 
 
 def _add_out(parser):
-    parser.add_argument("--out", required=True, help="file to write: .json")
+    parser.add_argument("--out", required=True, type=file_type(".json"), help="file to write: .json")
 
 
 def _labels(text):
     path = pathlib.Path(text)
     if path.is_file():
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if path.suffix in (".csv", ".tsv", ".json"):
+            raise ValueError(
+                f"--labels must be a text with one label a line, not a {path.suffix}: {text!r}"
+            )
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     labels = [label.strip() for label in text.split(",")]
     if len(labels) < 2 or not all(labels):
         raise ValueError(
@@ -235,16 +236,10 @@ def _labels(text):
     return labels
 
 
-def _picture(text):
-    if not pathlib.Path(text).suffix:
-        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, not {text!r}")
-    return text
-
-
 def _pair(text):
     word, _, stand_in = text.partition("=")
-    if not stand_in:
-        raise argparse.ArgumentTypeError(f"must have the form word=stand-in, not {text!r}")
+    if not (word and stand_in) or "=" in stand_in:
+        raise argparse.ArgumentTypeError(f"must have the form word=stand-in, once for each, not {text!r}")
     return word, stand_in
 
 
