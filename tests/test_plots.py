@@ -118,6 +118,13 @@ def test_curves_are_the_mean_over_seeds_in_the_colour_of_the_method():
     assert uls.get_linestyle() != semls.get_linestyle()  # they may lie on each other
 
 
+def test_the_band_of_a_norm_does_not_go_below_zero():
+    curves = pd.DataFrame({"method": "ULS", "seed": [0, 1], "epoch": 1, "grad_norm": [0.1, 3.0]})
+    ax = plot_curves(curves, "grad_norm")
+    assert ax.collections[0].get_paths()[0].vertices[:, 1].min() == 0
+    assert ax.get_ylim()[0] == 0
+
+
 def test_a_triangle_marks_where_all_seeds_know_their_images():
     rows = itertools.product(("NoLS", "ULS"), (0, 1), range(1, 7))
     curves = pd.DataFrame(rows, columns=["method", "seed", "epoch"]).assign(

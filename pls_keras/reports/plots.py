@@ -342,6 +342,7 @@ def plot_mistakes(scores, chance=None, ax=None):
         if chance is not None:
             ax.axvline(chance, color="#777777", ls="--", lw=1, label="by chance")
         ax.set_yticks(range(groups.ngroups), list(groups.groups))
+        ax.set_xlim(left=0)  # a share is not negative, whatever its spread
         ax.set_ylim(groups.ngroups - 0.4, -0.6)  # the first at the top
         ax.set_xlabel("share that lies in the true class's cluster")
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

@@ -27,6 +27,7 @@ RC = {
     "figure.titlesize": 10,
     "font.size": 10,
     "grid.alpha": 0.3,
+    "legend.columnspacing": 1.2,
     "legend.frameon": False,
     "savefig.dpi": 200,
 }
