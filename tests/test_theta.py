@@ -413,7 +413,7 @@ def test_what_are_no_clusters_is_refused(build, clusters, said):
 
 @pytest.mark.parametrize("clusters", [["x", "x"], [["a", "b"]], {"x": ["a", "b"]}, {"a": 0.0, "b": 0.0}])
 def test_cluster_theta_wants_a_mapping_to_names(clusters):
-    with pytest.raises(ValueError, match=r"a mapping from each label|text or whole numbers|at least 2"):
+    with pytest.raises(ValueError, match=r"must be a mapping|text or whole numbers|at least 2"):
         cluster_theta(clusters)
 
 

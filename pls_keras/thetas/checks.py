@@ -61,7 +61,7 @@ def frame_labels(index, labels, what):
 def pairs(mapping, what):
     """The keys and values of a mapping or `Series`."""
     if not hasattr(mapping, "items") or isinstance(mapping, pd.DataFrame):
-        raise ValueError(f"{what} must be a mapping from each label. Received: {shown(mapping)}")
+        raise ValueError(f"{what} must be a mapping, a dict or a Series. Received: {shown(mapping)}")
     return list(mapping.items())
 
 
