@@ -19,7 +19,10 @@ wherever it can be one; a data set into `data/`, its classes into `data/labels.p
 of `cli/` with `add_arguments`, and its name into `COMMANDS` of `cli/__init__.py`.
 """
 
-from pls_keras import _start  # noqa: F401, before all else
+from pls_keras import (
+    _start,  # noqa: F401, before all else
+    models,  # noqa: F401, so that saved models find their layers
+)
 from pls_keras._version import __version__
 from pls_keras.callbacks import GeneralizationError, GradientNorm, OnlineTheta
 from pls_keras.losses import PreferentialSmoothingLoss, preferential_crossentropy
