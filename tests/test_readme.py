@@ -16,7 +16,8 @@ from pls_keras.experiments.sweeps import SWEEPS
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 RESULTS = README.parent / "notebooks" / "results"
-PAGES = (README, RESULTS / "README.md")
+SPEED = README.parent / "docs" / "speed.md"
+PAGES = (README, SPEED, RESULTS / "README.md")
 GENERATED = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 DECIMAL = re.compile(r"\d+\.\d+")
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
@@ -44,22 +45,25 @@ def test_files_that_a_page_shows_exist(page):
 def test_tables_of_the_pages_are_those_of_the_results(tmp_path, monkeypatch):
     results = tmp_path / "results"
     shutil.copytree(RESULTS, results, ignore=shutil.ignore_patterns("*.png", "*.npz"))
-    shutil.copy(README, tmp_path)
+    copies = tmp_path / "README.md", tmp_path / "docs" / "speed.md", results / "README.md"
+    copies[1].parent.mkdir()
+    for page, copy in zip(PAGES, copies, strict=True):
+        shutil.copy(page, copy)
     monkeypatch.chdir(tmp_path)
     main(["report", "readme", "--results", "results"])
-    for page, written in zip(PAGES, (tmp_path / "README.md", results / "README.md"), strict=True):
+    for page, copy in zip(PAGES, copies, strict=True):
         text = page.read_text(encoding="utf-8")
-        assert written.read_text(encoding="utf-8") == text
+        assert copy.read_text(encoding="utf-8") == text
         assert "Not measured yet" not in text
 
 
 def test_numbers_in_the_prose_on_results_are_in_their_tables():
     prose = README.read_text(encoding="utf-8").partition("## Results")[2].partition("\n## ")[0]
-    prose += GENERATED.sub("", PAGES[1].read_text(encoding="utf-8"))
+    prose += GENERATED.sub("", PAGES[-1].read_text(encoding="utf-8"))
     tables = " ".join(
         path.read_text(encoding="utf-8") for path in RESULTS.glob("*.md") if path.stem != "README"
     )
-    tables += " ".join(match[0] for match in GENERATED.finditer(PAGES[1].read_text(encoding="utf-8")))
+    tables += " ".join(match[0] for match in GENERATED.finditer(PAGES[-1].read_text(encoding="utf-8")))
     measured = {float(number) for number in DECIMAL.findall(tables)}
     stated = DECIMAL.findall(prose)
     assert len(stated) > 20

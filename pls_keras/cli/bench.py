@@ -48,9 +48,9 @@ def _run(options):
     names = ["loss", "callbacks"] if options.what == "all" else [options.what]
     tables = {name: BENCHES[name](options) for name in names}
     if options.json:
-        measured = {name: table.to_dict("records") for name, table in tables.items()}
+        measured = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({**describe_environment(), "tables": measured}, file, indent=1, default=float)
+            json.dump({**describe_environment(), "tables": measured}, file, indent=1)
         print(f"Wrote {options.json}")
 
 

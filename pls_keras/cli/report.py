@@ -9,11 +9,13 @@ from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS
 from pls_keras.reports.effects import effects_text
 from pls_keras.reports.pictures import draw_report, draw_theta
+from pls_keras.reports.speed import speed_text
 from pls_keras.reports.tables import REPORTS, report_text
 from pls_keras.thetas import Theta
 
 RESULTS = pathlib.Path("notebooks/results")
-README = pathlib.Path("README.md")
+SPEED = "speed"  # in it: the files of `bench --json`
+PAGES = pathlib.Path("README.md"), pathlib.Path("docs/speed.md")
 BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 # What needs no sweep of its own.
 OTHERS = ("figure2", "observations", "readme")
@@ -24,7 +26,8 @@ def add_arguments(parser):
     parser.description = (
         "Print a table, or draw a figure, from results that are kept as CSV. With --store, the finished "
         "runs of a store come in first, and all that is printed or drawn is kept. `report readme` "
-        "writes the tables into README.md and the results' own, between comments that name them."
+        "writes the tables into README.md, docs/speed.md and the results' README.md, between comments that "
+        "name them."
     )
     parser.add_argument("sweep", choices=[*SWEEPS, *OTHERS])
     parser.add_argument("--scale", choices=[*SCALES], help="only this scale; else each that there is")
@@ -42,9 +45,9 @@ def _run(options):
         print(theta.to_frame().round(3).to_string())
         draw_theta(theta, options.results / "figure2.png")
     elif options.sweep == "readme":
-        for readme in (README, options.results / README.name):
-            if readme.is_file():
-                _write_tables(readme, options.results)
+        for page in (*PAGES, options.results / "README.md"):
+            if page.is_file():
+                _write_tables(page, options.results)
     else:
         _print_report(options)
 
@@ -68,16 +71,19 @@ def _print_report(options):
         (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
 
 
-def _write_tables(readme, results):
+def _write_tables(page, results):
     """Put each table between `<!-- table2 -->` and `<!-- end of table2 -->`."""
 
     def block(match):
-        if match[1] == "effects":
+        name = match[1]
+        if name == "effects":
             found = effects_text(results, SCALES)
+        elif name.startswith("bench_"):
+            found = speed_text(name.removeprefix("bench_"), results / SPEED)
         else:
-            texts = (report_text(match[1], scale, results, details=False) for scale in SCALES)
+            texts = (report_text(name, scale, results, details=False) for scale in SCALES)
             found = next((text for text in texts if text), None)
-        return f"<!-- {match[1]} -->\n{found or 'Not measured yet.'}\n<!-- end of {match[1]} -->"
+        return f"<!-- {name} -->\n{found or 'Not measured yet.'}\n<!-- end of {name} -->"
 
-    readme.write_text(BLOCK.sub(block, readme.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"Wrote {readme}")
+    page.write_text(BLOCK.sub(block, page.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"Wrote {page}")

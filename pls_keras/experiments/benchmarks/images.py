@@ -82,10 +82,10 @@ def bench_training(
         rounds: epochs of each way; their median counts.
 
     Returns:
-        `DataFrame` with a row a way: `code`, `precision`, `jit_compile`, `chosen` (whether a run would be
-        trained in this way here), `images_per_second`, `least`, `most`, `to_pytorch` (over PyTorch's best,
-        NaN where it is not installed), and `gap`, how many times that the rate of a plain matrix product
-        here would allow.
+        `DataFrame` with a row a way: `model`, `width`, `code`, `precision`, `jit_compile`, `chosen`
+        (whether a run would be trained so here), `images_per_second`, `least`, `most`, `to_pytorch` (over
+        PyTorch's best, NaN where it is not installed), and `gap`, how many times that the rate of a plain
+        matrix product here would allow.
     """
     keep_memory()
     x, y = random_images(images)
@@ -108,6 +108,8 @@ def bench_training(
     matrix_rate = {precision: measure_matrix_rate(precision) for precision in precisions}
     rows = [
         {
+            "model": model,
+            "width": width,
             "code": code,
             "precision": precision,
             "jit_compile": jit,
@@ -121,7 +123,7 @@ def bench_training(
     ]
     table = pd.DataFrame(rows)
     best = table.loc[table["code"] == "PyTorch", "images_per_second"].max()
-    table.insert(7, "to_pytorch", table["images_per_second"] / best)
+    table.insert(table.columns.get_loc("gap"), "to_pytorch", table["images_per_second"] / best)
     return table
 
 
