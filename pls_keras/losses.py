@@ -102,33 +102,32 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
             "in a row are several labels, which this loss has no use for; divide them by their number.",
         )
         targets = _soft_targets(labels, theta, smoothing_ratio, table)
-        y_pred = _below_the_largest(y_pred) if from_logits else y_pred
+        if from_logits:
+            y_pred = _below_the_largest(y_pred)
+            # Not `maximum`, whose gradient at NaN is zero.
+            y_pred = ops.where(y_pred < LOWEST_LOGIT, LOWEST_LOGIT, y_pred)
         losses = ops.categorical_crossentropy(targets, y_pred, from_logits=from_logits)
         return ops.where(known if in_range is None else known & in_range, losses, np.nan)
 
     labels = ops.squeeze(y_true, axis=-1) if same_rank else y_true
-    ids = ops.cast(labels, "int32")
-    whole = None
-    if keras.backend.is_float_dtype(labels.dtype):  # as Keras hands all labels to a loss
-        whole = ops.equal(ops.cast(ids, labels.dtype), labels)
     counted = None
     if ignore_class is not None:
-        counted = ops.not_equal(ids, ignore_class)
-        counted = counted if whole is None else counted | ~whole
-        ids = ops.where(counted, ids, 0)
+        counted = ops.not_equal(labels, ignore_class)
+        labels = ops.where(counted, labels, 0)
         # Whatever the others hold, NaN included, their gradient is zero.
         y_pred = ops.where(ops.expand_dims(counted, -1), y_pred, 1.0)
-    row = ops.clip(ids, 0, theta.classes - 1)
-    known = ops.equal(row, ids)
-    known = known if whole is None else known & whole
+    row = ops.clip(ops.cast(labels, "int32"), 0, theta.classes - 1)
+    known = ops.equal(ops.cast(row, labels.dtype), labels)  # floats too, as Keras hands labels to a loss
     _raise_unless(
         known,
         f"y_true must hold class ids in [0, {theta.classes}), whole numbers, the classes of theta. "
         "Labels that count from 1 need y - 1.",
     )
     targets = _Targets(row, theta, smoothing_ratio, table, dtype)
-    losses = _crossentropy_of_logits(targets, y_pred) if from_logits else -targets.dot(_log(y_pred))
-    losses = ops.where(known if in_range is None else known & in_range, losses, np.nan)
+    if from_logits:
+        losses = _crossentropy_of_logits(targets, y_pred, known)
+    else:
+        losses = ops.where(known & in_range, -targets.dot(_log(y_pred)), np.nan)
     if counted is not None:
         losses = ops.where(counted, losses, 0.0)
         set_keras_mask(losses, counted)
@@ -203,15 +202,18 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         return cls(**{**config, "theta": theta})
 
 
-def _crossentropy_of_logits(targets, logits):
-    """`logsumexp(z) - ⟨q, z⟩`, with the gradient `p - q` made of the same exponentials."""
+def _crossentropy_of_logits(targets, logits, known):
+    """`logsumexp(z) - ⟨q, z⟩`, with the gradient `p - q` made of the same exponentials.
+
+    Both are NaN for samples that are not `known`.
+    """
 
     @ops.custom_gradient
     def losses(logits):
         # Before any dot product: at a common offset of 1e4 the sum would lose three digits.
-        shifted = _below_the_largest(logits)
+        shifted = ops.maximum(_below_the_largest(logits), LOWEST_LOGIT)
         exponentials = ops.exp(shifted)
-        total = ops.sum(exponentials, axis=-1)
+        total = ops.where(known, ops.sum(exponentials, axis=-1), np.nan)
 
         def gradient(*args, upstream=None):
             upstream = args[-1] if upstream is None else upstream
@@ -223,10 +225,9 @@ def _crossentropy_of_logits(targets, logits):
 
 
 def _below_the_largest(logits):
-    """Logits less the largest of each sample, -inf made finite. Their softmax is the same."""
-    largest = ops.max(logits, axis=-1, keepdims=True, initial=-np.inf)  # initial: for a batch of none
-    shifted = logits - ops.stop_gradient(largest)
-    return ops.where(shifted < LOWEST_LOGIT, LOWEST_LOGIT, shifted)
+    """Logits less the largest of each sample. Their softmax is the same."""
+    initial = -np.inf if 0 in logits.shape else None  # a batch of none has no largest
+    return logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True, initial=initial))
 
 
 def _log(probabilities):

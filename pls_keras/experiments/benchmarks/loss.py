@@ -90,7 +90,7 @@ def _in_turns(losses, ids, logits, way, rounds):
 
 
 def _compiled_gradient(loss, ids, logits, way):
-    """A function of no arguments that computes loss and gradient, compiled and warmed up."""
+    """A function of no arguments that gives loss and gradient, compiled and warmed up."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -100,20 +100,21 @@ def _compiled_gradient(loss, ids, logits, way):
             with tf.GradientTape() as tape:
                 tape.watch(logits)
                 value = loss(ids, logits)
-            return tape.gradient(value, logits)
+            return value, tape.gradient(value, logits)
     elif backend == "jax":
         import jax
 
-        compiled = jax.jit(jax.grad(lambda logits, ids: loss(ids, logits)))
+        compiled = jax.jit(jax.value_and_grad(lambda logits, ids: loss(ids, logits)))
 
         def step(ids, logits):
-            return compiled(logits, ids).block_until_ready()
+            return jax.block_until_ready(compiled(logits, ids))
     else:
 
         def step(ids, logits):
             logits = logits.detach().requires_grad_()
-            loss(ids, logits).backward()
-            return logits.grad
+            value = loss(ids, logits)
+            value.backward()
+            return value, logits.grad
 
     for _ in range(2):
         step(ids, logits)
