@@ -11,6 +11,9 @@ from keras import ops
 # Keras has no public name for the mask that `ignore_class` hands to the reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
+# Nor for whether a step is only asked for the shapes of its results, which on PyTorch runs on made-up ones.
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
 from pls_keras.thetas import Theta
 
 LOWEST_LOGIT = -3e38  # below the largest: stands for -inf, as zero times it is zero, not NaN
@@ -427,6 +430,8 @@ def _check_shapes(y_true, y_pred, theta):
 
 def _raise_unless(condition, message):
     """In eager execution, raise if `condition` is not true everywhere. Do nothing in a compiled step."""
+    if in_symbolic_scope():
+        return
     try:
         holds = bool(ops.all(condition))
     except TypeError:  # a symbolic tensor has no truth value

@@ -352,6 +352,17 @@ def test_sixteen_bit_predictions_are_computed_in_float32(representation):
         np.testing.assert_allclose(ops.convert_to_numpy(losses), ops.convert_to_numpy(expected), rtol=1e-5)
 
 
+@pytest.mark.parametrize("labels", ["ids", "column of ids", "one-hot", "soft"])
+def test_a_fit_takes_labels_in_each_form(representation, labels):
+    y_true = {"ids": IDS, "column of ids": IDS[:, None], "one-hot": np.eye(K)[IDS], "soft": SOFT}[labels]
+    loss = PreferentialSmoothingLoss(build_theta("lopsided"), from_logits=True)
+    model = keras.Sequential([keras.Input((K,)), keras.layers.Dense(K)])
+    model.compile("sgd", loss)
+    expected = float(loss(y_true, model(LOGITS)))
+    history = model.fit(LOGITS, y_true, batch_size=len(IDS), verbose=0).history["loss"]
+    assert history == pytest.approx([expected], rel=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
 def test_class_ids_above_256_survive_a_sixteen_bit_loss(dtype):
     loss = PreferentialSmoothingLoss(uniform_theta(3000), dtype=dtype, from_logits=True)

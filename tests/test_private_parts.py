@@ -42,6 +42,19 @@ def a_mask_reaches_the_reduction_of_a_loss():
     assert get_keras_mask(losses) is mask
 
 
+def asked_for_shapes_alone_a_function_can_tell():
+    """losses: PyTorch's backend then calls it with ones, which are no labels."""
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+    class Layer(keras.layers.Layer):
+        def call(self, x):
+            assert in_symbolic_scope()
+            return x
+
+    Layer()(keras.Input((2,)))
+    assert not in_symbolic_scope()
+
+
 def an_optimizer_lists_what_it_is_told_to_track():
     """callbacks: JAX carries from step to step what the optimizer lists, GradientNorm's statistics too."""
     optimizer, variable = keras.optimizers.SGD(), keras.Variable([0.0])
@@ -77,6 +90,7 @@ PARTS = {
     "_compile_loss": a_compiled_loss_lists_its_metrics_among_the_models,
     "_keras_logits": a_softmax_leaves_its_logits,
     "keras.src.backend.common.masking": a_mask_reaches_the_reduction_of_a_loss,
+    "keras.src.backend.common.symbolic_scope": asked_for_shapes_alone_a_function_can_tell,
     "_track_variable": an_optimizer_lists_what_it_is_told_to_track,
     "_untrack_variable": an_optimizer_lists_what_it_is_told_to_track,
     "_trainable_variables": a_built_optimizer_knows_its_trainable_variables,
