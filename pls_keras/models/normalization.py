@@ -114,7 +114,7 @@ def _torch_kernel(x, gamma, beta, mean, variance, *, epsilon, training):
     import torch
 
     if training:  # with a momentum of 1 these become the batch's own
-        mean, variance = torch.empty_like(mean), torch.empty_like(variance)
+        mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
     outputs = torch.nn.functional.batch_norm(
         x.permute(0, 3, 1, 2), mean, variance, gamma, beta, training=training, momentum=1.0, eps=epsilon
     )
