@@ -325,7 +325,8 @@ def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys):
+def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pls_keras.cli.run.fastest_workers", lambda: (1, "no process to start"))
     main(["run", "table1", "--scale", "smoke", "--store", str(tmp_path / "store")])
     main(["report", "table1", "--store", str(tmp_path / "store"), "--results", str(tmp_path)])
     assert "| digits, ResNet-8 | SEMLS | 1 |" in printed_by(capsys)
