@@ -141,10 +141,12 @@ def _finish_with_joblib(runs, workers, threads, unfinished):
         ) from error
 
 
+@functools.cache
 def _end_with(parent):
     """What a worker does first: end soon after its parent, even if that is killed outright.
 
-    A closure goes to the worker by value: it need not import this package first, for seconds.
+    The same function for each sweep of a process, so that joblib keeps the workers. A closure goes
+    to the worker by value: it need not import this package first, for seconds.
     """
 
     def end_with_parent():

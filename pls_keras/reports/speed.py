@@ -17,7 +17,7 @@ def speed_text(what, folder):
         folder: of the files that `bench --json` wrote.
 
     Returns:
-        Text, medians over the files of a machine; None where nothing is kept.
+        Text, medians where a machine has several files; None where nothing is kept.
     """
     machines = {}
     for path in sorted(folder.glob("*.json")):
@@ -25,7 +25,7 @@ def speed_text(what, folder):
         if table := measured["tables"].get(what):
             machines.setdefault(_machine(measured), []).append(pd.DataFrame(table))
     texts = [
-        f"{machine}, medians of {len(tables)}:\n\n{markdown(_medians(pd.concat(tables)))}"
+        f"{machine}:\n\n{markdown(_medians(pd.concat(tables)))}"
         for machine, tables in machines.items()
     ]
     return "\n\n".join(texts) or None
