@@ -25,8 +25,7 @@ def speed_text(what, folder):
         if table := measured["tables"].get(what):
             machines.setdefault(_machine(measured), []).append(pd.DataFrame(table))
     texts = [
-        f"{machine}:\n\n{markdown(_medians(pd.concat(tables)))}"
-        for machine, tables in machines.items()
+        f"{machine}:\n\n{markdown(_medians(pd.concat(tables)))}" for machine, tables in machines.items()
     ]
     return "\n\n".join(texts) or None
 
