@@ -25,6 +25,11 @@ def pytest_configure(config):
         tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
 
 
+def pytest_collection_modifyitems(items):
+    """The slow ones first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 def pytest_addoption(parser):
     parser.addoption("--release", action="store_true", help="search and kill as often as before a release")
 
