@@ -11,14 +11,10 @@ from keras import ops
 # Keras has no public name for the mask that `ignore_class` hands to the reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
-# Nor for whether a step is only asked for the shapes of its results, which on PyTorch runs on made-up ones.
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-
+from pls_keras._checks import PROBABILITY_TOLERANCE, SUM_TOLERANCE, raise_unless, refuse_text
 from pls_keras.thetas import Theta
 
 LOWEST_LOGIT = -3e38  # below the largest: stands for -inf, as zero times it is zero, not NaN
-PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
-SUM_TOLERANCE = 1e-2  # soft labels in a 16-bit float sum to one within this
 
 
 def preferential_crossentropy(
@@ -62,7 +58,7 @@ def preferential_crossentropy(
         Goyal et al., "Exploring Preferential Label Smoothing for Neural Network based Classifiers",
         2023, section 3.
     """
-    _refuse_text(y_true)
+    refuse_text(y_true)
     theta = theta if isinstance(theta, Theta) else Theta(theta)
     smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
     table = target_table(theta, smoothing_ratio) if theta.is_dense else None
@@ -82,7 +78,7 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
         in_range = ops.all(
             (y_pred >= -PROBABILITY_TOLERANCE) & (y_pred <= 1 + PROBABILITY_TOLERANCE), axis=-1
         )
-        _raise_unless(
+        raise_unless(
             in_range,
             "y_pred must hold probabilities in [0, 1] when from_logits=False, but values lie "
             "outside. If the model ends without a softmax, pass from_logits=True.",
@@ -99,7 +95,7 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
         labels = ops.cast(y_true, dtype)
         known = ops.abs(ops.sum(labels, axis=-1) - 1) <= SUM_TOLERANCE
         known = known & ops.all(labels >= -PROBABILITY_TOLERANCE, axis=-1)
-        _raise_unless(
+        raise_unless(
             known,
             "y_true must hold one-hot or soft labels: shares of at least 0 that sum to one. Several ones "
             "in a row are several labels, which this loss has no use for; divide them by their number.",
@@ -121,7 +117,7 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
         y_pred = ops.where(ops.expand_dims(counted, -1), y_pred, 1.0)
     row = ops.clip(ops.cast(labels, "int32"), 0, theta.classes - 1)
     known = ops.equal(ops.cast(row, labels.dtype), labels)  # floats too, as Keras hands labels to a loss
-    _raise_unless(
+    raise_unless(
         known,
         f"y_true must hold class ids in [0, {theta.classes}), whole numbers, the classes of theta. "
         "Labels that count from 1 need y - 1.",
@@ -175,7 +171,7 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         self.observer = None  # sees each batch and gives the table of targets (`OnlineTheta`)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        _refuse_text(y_true)
+        refuse_text(y_true)
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
@@ -395,17 +391,6 @@ def _checked_smoothing_ratio(smoothing_ratio):
     return float(smoothing_ratio)
 
 
-def _refuse_text(y_true):
-    """Before Keras takes text for numbers: "Invalid dtype: str32"."""
-    dtype = str(getattr(y_true, "dtype", ""))
-    is_text = dtype == "object" or "str" in dtype or dtype[1:2] in ("U", "S")
-    if is_text or any(isinstance(value, (str, bytes)) for value in keras.tree.flatten(y_true)):
-        raise ValueError(
-            "y_true must hold class ids, and holds text or objects. Make ids of labels in the order of the "
-            "model's outputs: np.array([theta.labels.index(label) for label in y])."
-        )
-
-
 def _check_shapes(y_true, y_pred, theta):
     labels, predictions = tuple(y_true.shape), tuple(y_pred.shape)
     if predictions and predictions[-1] == 1:
@@ -426,16 +411,3 @@ def _check_shapes(y_true, y_pred, theta):
             f"shape (..., {theta.classes}), for y_pred of shape {predictions}. Received: y_true of "
             f"shape {labels}."
         )
-
-
-def _raise_unless(condition, message):
-    """In eager execution, raise if `condition` is not true everywhere. Do nothing in a compiled step."""
-    if in_symbolic_scope():
-        return
-    try:
-        holds = bool(ops.all(condition))
-    except TypeError:  # a symbolic tensor has no truth value
-        return
-    if not holds:
-        first = np.argwhere(~np.atleast_1d(ops.convert_to_numpy(condition)))[0].tolist()
-        raise ValueError(f"{message} The first that is not: sample {', '.join(map(str, first))}.")

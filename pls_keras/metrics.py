@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from pls_keras.losses import PROBABILITY_TOLERANCE, SUM_TOLERANCE, _raise_unless, _refuse_text
+from pls_keras._checks import PROBABILITY_TOLERANCE, SUM_TOLERANCE, raise_unless, refuse_text
 from pls_keras.thetas import Theta, class_heights
 from pls_keras.thetas.checks import by_label, cluster_ids, names, pairs, shown, whole_number
 
@@ -29,7 +29,7 @@ class _SampleMetric(keras.metrics.Metric):
 
         A sample that is ignored has the weight 0, and one whose labels or predictions cannot be NaN.
         """
-        _refuse_text(y_true)
+        refuse_text(y_true)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.cast(y_pred, self.dtype)
         weight = ops.cast(1.0 if sample_weight is None else sample_weight, self.dtype)
         form = _form(*(tuple(tensor.shape) for tensor in (y_true, y_pred, weight)))
@@ -55,7 +55,7 @@ class _SampleMetric(keras.metrics.Metric):
                     "labels. Give those samples a sample_weight of zero instead."
                 )
             counted = ids != self.ignore_class
-        _raise_unless(
+        raise_unless(
             known | ~counted,
             f"y_true must hold class ids in [0, {classes}), whole numbers, or one-hot or soft labels that "
             "sum to one. Labels that count from 1 need y - 1; ignore_class leaves an id out.",
