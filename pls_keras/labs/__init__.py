@@ -116,7 +116,7 @@ def _same(answer, expected, decimals):
         try:
             answer = np.asarray(answer, "float64")
         except (TypeError, ValueError):
-            raise ValueError(f"A theta or a table of its numbers is wanted. Received: {answer!r}.") from None
+            raise ValueError(f"A theta or a table of numbers is wanted. Received: {answer!r}.") from None
         if answer.shape != expected.shape:
             raise ValueError(f"A table of shape {expected.shape} is wanted. Received: {answer.shape}.")
         return bool(np.allclose(answer, expected, rtol=0, atol=0.5 * 10**-decimals))
