@@ -45,6 +45,8 @@ def is_number(answer):
         ("3.4", 1.2, False),
         ("4.1", EXPERTS, True),
         ("4.1", np.transpose(EXPERTS), False),
+        ("4.1", "red", False),
+        ("4.1", {"red": "orange"}, False),
         ("4.3", "Falls ", True),
         ("4.3", "rises", False),
         ("4.3", None, False),
@@ -61,6 +63,8 @@ def test_check_tells_right_from_wrong_and_never_raises(question, answer, right, 
     assert ("No answer yet" in said) == (answer is ...)
     assert right or answer is ... or question == "9.9" or QUESTIONS[question].hint in said
     assert "ValueError" not in said
+    assert ("A word in quotation marks" in said) == (question == "4.3" and not isinstance(answer, str))
+    assert ("a table of numbers" in said) == (question == "4.1" and isinstance(answer, str | dict))
     assert ("A number is wanted" in said) == (question in ("1.1", "2.1", "4.2") and not is_number(answer))
 
 

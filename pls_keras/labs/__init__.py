@@ -103,7 +103,9 @@ def check(question, answer):
 
 def _same(answer, expected, decimals):
     if isinstance(expected, str):
-        return str(answer).strip().casefold() == expected.casefold()
+        if not isinstance(answer, str):
+            raise ValueError(f"A word in quotation marks is wanted. Received: {answer!r}.")
+        return answer.strip().casefold() == expected.casefold()
     if isinstance(expected, Theta):
         if isinstance(answer, Theta):
             answer = answer.to_frame()
@@ -111,7 +113,10 @@ def _same(answer, expected, decimals):
             if set(answer.index) != set(expected.labels) or set(answer.columns) != set(expected.labels):
                 raise ValueError(f"The labels must be {', '.join(expected.labels)}.")
             answer = answer.loc[list(expected.labels), list(expected.labels)]
-        answer = np.asarray(answer, "float64")
+        try:
+            answer = np.asarray(answer, "float64")
+        except (TypeError, ValueError):
+            raise ValueError(f"A theta or a table of numbers is wanted. Received: {answer!r}.") from None
         if answer.shape != expected.shape:
             raise ValueError(f"A table of shape {expected.shape} is wanted. Received: {answer.shape}.")
         return bool(np.allclose(answer, expected, rtol=0, atol=0.5 * 10**-decimals))
