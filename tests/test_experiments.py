@@ -46,14 +46,6 @@ def write(store, run, value=0.5):
     store.write(run, history, {"scores": {"accuracy": value}, **where})
 
 
-def in_a_process(code):
-    """What code prints that trains nothing: Keras on NumPy is imported faster than on TensorFlow."""
-    environment = {**os.environ, "KERAS_BACKEND": "numpy"}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-
-
 @pytest.mark.parametrize("run", [small_run(), TextRun(dataset="tec", method="ULS")])
 def test_key_of_a_run_depends_on_every_field_and_on_nothing_else(run):
     keys = {run.key, dataclasses.replace(run).key}
@@ -70,9 +62,9 @@ def test_key_of_a_run_is_the_same_in_another_process_and_folder():
         "from pls_keras.experiments.specs import TextRun;"
         "print(TextRun(dataset='tec', method='ULS', vectors='elsewhere/glove.6B.50d.txt').key)"
     )
-    output = in_a_process(code)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     run = TextRun(dataset="tec", method="ULS", vectors="glove.6B.50d.txt")
-    assert output.split()[-1] == run.key
+    assert output.stdout.split()[-1] == run.key
     assert run.record()["vectors"] == "glove.6B.50d"
 
 
@@ -373,7 +365,8 @@ def test_a_worker_gets_memory_that_it_freed_without_asking_the_system_again():
         faults()
         print(often, faults())
     """
-    often, seldom = map(int, in_a_process(code).split())
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    often, seldom = map(int, output.stdout.split())
     assert seldom < often / 10
 
 
