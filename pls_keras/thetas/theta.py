@@ -237,10 +237,13 @@ class Theta:
         Raises:
             KeyError: if theta has no such label.
         """
+        return pd.Series(self.rows([self._id(label)])[0], index=self.labels, name=label)
+
+    def _id(self, label):
         if label not in self.labels:
             near = difflib.get_close_matches(str(label), self.labels) or self.labels[:5]
             raise KeyError(f"No label {label!r} among the {self.classes}. Near ones: {', '.join(near)}")
-        return pd.Series(self.rows([self.labels.index(label)])[0], index=self.labels, name=label)
+        return self.labels.index(label)
 
     def neighbours(self, label, n=5):
         """The at most `n` classes that get most of the mass of `label`, largest first, a `Series`."""
@@ -292,11 +295,14 @@ class Theta:
             ValueError: if a class has no mass on the others, or if they are no list of different labels.
         """
         labels = list(class_labels(labels))
-        part = pd.DataFrame([self.row(label)[labels] for label in labels], index=labels)
+        ids = [self._id(label) for label in labels]
+        part = self.rows(ids)[:, ids]
         sums = part.sum(axis=1)
         if not sums.all():
-            raise ValueError(f"No mass among the selected labels: {list(sums.index[sums == 0])}")
-        return Theta(part.div(sums, axis=0), provenance={**self.provenance, "selected": labels})
+            empty = [labels[i] for i in np.flatnonzero(sums == 0)]
+            raise ValueError(f"No mass among the selected labels: {empty}")
+        provenance = {**self.provenance, "selected": labels}
+        return Theta(part / sums[:, None], labels, provenance=provenance)
 
     def effective_classes(self):
         """How many classes each row spreads over: exp of its entropy, shape (classes,), in [1, K]."""
