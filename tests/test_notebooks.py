@@ -96,6 +96,9 @@ def test_a_notebook_is_thin_and_committed_as_executed(name):
     for cell in cells_with_tag(notebook, "solution"):
         assert not cell.outputs
         assert re.match(r"# A solution of exercise \d\n", cell.source)  # all that shows when it is folded
+    # A progress bar would stay at its beginning where no kernel runs.
+    shown = [text for cell in code for output in cell.outputs for text in output.get("data", {}).values()]
+    assert not any("0%|" in str(text) for text in shown)
     said = "".join(output.get("text", "") for cell in code for output in cell.outputs)
     assert "Not yet." not in said
 

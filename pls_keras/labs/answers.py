@@ -90,5 +90,5 @@ QUESTIONS = {
     "4.2": Question(
         lambda: -(0.9 * np.log(0.9) + 0.1 * np.log(0.1)), "The entropy of the target q.", decimals=2
     ),
-    "4.3": Question(lambda: "falls", "Less of the target lies on the named classes."),
+    "4.3": Question(lambda: "falls", "How much of the target is for the named classes?"),
 }
