@@ -40,6 +40,14 @@ def release(request):
     return request.config.getoption("release")
 
 
+@pytest.fixture
+def one_block(monkeypatch):
+    """A ResNet-8 that compiles fast: how it is trained does not depend on its depth."""
+    from pls_keras.experiments.image_training import BLOCKS
+
+    monkeypatch.setitem(BLOCKS, "ResNet8", (1,))
+
+
 @pytest.fixture(scope="session")
 def data_root():
     """Folder of real data: glove/, text/, cifar10/, cifar100/."""

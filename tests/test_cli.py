@@ -15,7 +15,6 @@ from pls_keras import Theta, cluster_theta, cooccurrence_theta, hierarchy_theta,
 from pls_keras._start import is_command
 from pls_keras.cli import main
 from pls_keras.cli.terminal import print_aligned
-from pls_keras.experiments.image_training import BLOCKS
 from pls_keras.experiments.results import CURVE_COLUMNS
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SWEEPS, table2
@@ -238,15 +237,10 @@ def test_an_argument_that_cannot_be_is_refused(arguments, capsys):
     assert "error: argument" in capsys.readouterr().err
 
 
-def train_small_networks_here(monkeypatch, module):
-    """No process to start, and a network that compiles fast."""
-    monkeypatch.setattr(f"{module}.fastest_workers", lambda: (1, "in this process"))
-    monkeypatch.setitem(BLOCKS, "ResNet8", (1,))
-
-
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
 def test_demo_prints_a_table_and_writes_figures(tmp_path, capsys, monkeypatch):
-    train_small_networks_here(monkeypatch, "pls_keras.experiments.runner")
+    monkeypatch.setattr("pls_keras.experiments.runner.fastest_workers", lambda: (1, "no process to start"))
     main(
         ["demo", "--seeds", "2", "--epochs", "1", "--images", "64", "--width", "8", "--out", str(tmp_path)]
     )
@@ -331,8 +325,9 @@ def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
 def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys, monkeypatch):
-    train_small_networks_here(monkeypatch, "pls_keras.cli.run")
+    monkeypatch.setattr("pls_keras.cli.run.fastest_workers", lambda: (1, "no process to start"))
     main(["run", "table1", "--scale", "smoke", "--store", str(tmp_path / "store")])
     main(["report", "table1", "--store", str(tmp_path / "store"), "--results", str(tmp_path)])
     assert "| digits, ResNet-8 | SEMLS | 1 |" in printed_by(capsys)

@@ -33,6 +33,7 @@ from pls_keras.experiments.sweeps import (
 )
 from pls_keras.experiments.text_training import train_on_texts
 
+pytestmark = pytest.mark.usefixtures("one_block")
 RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
 
 
@@ -285,7 +286,7 @@ def test_execute_trains_a_run_and_says_where():
 @pytest.mark.parametrize("keep_best", [True, False])
 def test_a_run_that_diverges_ends_there_and_says_so(tmp_path, keep_best):
     store = RunStore(tmp_path)
-    run = small_run("ULS", learning_rate=1e12, epochs=4, keep_best=keep_best)
+    run = small_run("ULS", learning_rate=1e20, epochs=4, keep_best=keep_best)
     store.write(*execute(run, unfinished=str(tmp_path / ".unfinished")))
     [row] = store.results([run]).to_dict("records")
     assert row["metric"] == "diverged"

@@ -10,7 +10,6 @@ import pytest
 
 from pls_keras.experiments.hardware import accelerator, fastest_way
 from pls_keras.experiments.image_training import (
-    BLOCKS,
     build_image_model,
     cut,
     load_images,
@@ -18,6 +17,8 @@ from pls_keras.experiments.image_training import (
 )
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.experiments.store import RunStore
+
+pytestmark = pytest.mark.usefixtures("one_block")
 
 RUN = ImageRun(
     dataset="digits",
@@ -34,12 +35,6 @@ RUN = ImageRun(
 PROTOCOLS = [RUN, dataclasses.replace(RUN, keep_best=True, drops=(1, 3), weight_decay=5e-4)]
 LEARNED = [dataclasses.replace(PROTOCOLS[1], method=method) for method in ("Online", "confusion")]
 TIMES = ["seconds"]
-
-
-@pytest.fixture(autouse=True)
-def one_block(monkeypatch):
-    """A network that compiles fast: how it is trained does not depend on its depth."""
-    monkeypatch.setitem(BLOCKS, "ResNet8", (1,))
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import pytest
 
 from pls_keras.experiments import runner
-from pls_keras.experiments.image_training import BLOCKS
 from pls_keras.labs.answers import QUESTIONS
 
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
@@ -59,11 +58,11 @@ def test_no_notebook_is_left_out():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_block")
 @pytest.mark.parametrize("name", SMALL)
 def test_a_notebook_runs_without_its_solutions_and_then_these(name, monkeypatch, capsys):
     monkeypatch.chdir(FOLDER)
     monkeypatch.setattr(runner, "fastest_workers", lambda: (1, "no process to start"))
-    monkeypatch.setitem(BLOCKS, "ResNet8", (1,))
     notebook = with_parameters(read(name), SMALL[name])
     solutions = cells_with_tag(notebook, "solution")
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell not in solutions]
