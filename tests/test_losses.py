@@ -1,7 +1,6 @@
 """The loss against its definition, Keras and PyTorch: every theta, label form and prediction."""
 
 import inspect
-import itertools
 import json
 import subprocess
 import sys
@@ -465,7 +464,7 @@ def test_text_is_refused_before_keras_takes_it_for_numbers():
 
 def test_compiled_models_train_save_and_resume_in_a_fresh_process(tmp_path, monkeypatch):
     models = {}
-    for limit, from_logits in itertools.product([1000, 1], [True, False]):
+    for limit, from_logits in [(1000, True), (1, False)]:
         monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", limit)
         keras.utils.set_random_seed(0)
         dense = keras.layers.Dense(K, activation=None if from_logits else "softmax")
@@ -524,7 +523,7 @@ print(json.dumps(told))
             "ignore_class": 4,
             "dtype": "float32",
         }
-    assert [config["from_logits"] for *_, config in told] == [True, False, True, False]
+    assert [config["from_logits"] for *_, config in told] == [True, False]
 
 
 def test_loss_weights_and_class_weights_reach_the_loss():
