@@ -481,11 +481,12 @@ def test_permuting_the_clusters_permutes_theta(clusters, include_true, random):
 )
 def test_a_hundred_thousand_classes_take_little_memory(clusters, include_true):
     classes = 100_000
+    cluster_of = {str(i): i % clusters for i in range(classes)}
     tracemalloc.start()
     if clusters == 1:
         theta = uniform_theta(classes, include_true)
     else:
-        theta = cluster_theta({i: i % clusters for i in range(classes)}, include_true)
+        theta = cluster_theta(cluster_of, include_true)
     rows = theta.rows([3, 99_999])
     effective = theta.effective_classes()
     peak = tracemalloc.get_traced_memory()[1]
