@@ -253,14 +253,14 @@ class _Targets:
             self.spread = rows(table)
             return
         parts = _target_parts(theta, smoothing_ratio)
-        if theta.group_weight.any():
+        if parts.shared is not None:
             self.spread = rows(parts.shared)
-            if theta.groups.any():
+            if parts.groups.any():
                 groups = ops.convert_to_tensor(parts.groups)
                 self.spread = ops.where(
                     groups == rows(parts.groups[:, None], groups.dtype), self.spread, 0.0
                 )
-        if parts.columns is None:
+        if parts.own is not None:
             own = ops.arange(theta.classes, dtype="int32") == ops.expand_dims(ids, -1)
             self.spread = ops.where(own, rows(parts.own), self.spread)
         else:
@@ -294,17 +294,16 @@ class _Parts(typing.NamedTuple):
 
     Attributes:
         groups: group of each class, (classes,), in as few bytes as hold it: each sample reads them all.
-        shared: what each class of the group gets, (classes, 1).
-        own: what the class itself gets in all, (classes, 1).
-        columns: classes (classes, n), different in a row, that get something beside; None if each class
-            is the only one.
+        shared: what each class of the group gets, (classes, 1); None for nothing.
+        own: what the class itself gets in all, (classes, 1), where no other gets more than its group does.
+        columns: elsewhere classes (classes, n), different in a row, that get something beside.
         values: how much, (classes, n).
     """
 
     groups: np.ndarray
-    shared: np.ndarray
-    own: np.ndarray
-    columns: np.ndarray | None
+    shared: np.ndarray | None
+    own: np.ndarray | None
+    columns: np.ndarray
     values: np.ndarray
 
 
@@ -316,19 +315,19 @@ def target_table(theta, smoothing_ratio):
 
 @functools.lru_cache(maxsize=16)
 def _target_parts(theta, smoothing_ratio):
-    """`_Parts` of a theta that is never made dense."""
+    """`_Parts` of a theta that is never made dense and of any that equals it, whatever it is made of."""
     own = np.arange(theta.classes)[:, None]
     columns = _distinct_columns(theta, own)
     values = np.where(columns == own, 1 - smoothing_ratio, 0.0)
     for index, value in zip(theta.indices.T, theta.values.T, strict=True):
         values += np.where(columns == index[:, None], smoothing_ratio * value[:, None], 0.0)
-    shared = smoothing_ratio * theta.group_weight[:, None]
-    is_own_alone = theta.group_weight.any() and np.array_equal(columns, own)
+    shared = smoothing_ratio * theta.group_weight[:, None] if theta.group_weight.any() else None
+    is_own_alone = shared is not None and np.array_equal(columns, own)
     return _Parts(
         groups=theta.groups.astype(np.min_scalar_type(-1 - theta.groups.max())),
         shared=shared,
-        own=shared + values[:, :1],
-        columns=None if is_own_alone else columns,
+        own=shared + values if is_own_alone else None,
+        columns=columns,
         values=values,
     )
 

@@ -456,6 +456,18 @@ def test_soft_labels_may_sum_to_one_as_nearly_as_their_dtype_says(dtype):
     np.testing.assert_allclose(ops.convert_to_numpy(losses), np.log(1000), rtol=2e-3)
 
 
+@pytest.mark.parametrize(("order", "smoothing_ratio"), [(1, 0.17), (-1, 0.19)])  # each used here alone
+def test_thetas_that_are_equal_but_made_otherwise_have_the_same_loss(order, smoothing_ratio, monkeypatch):
+    monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
+    alone = {name: name for name in "abc"}
+    thetas = [cluster_theta(alone, include_true=True), Theta(np.eye(3), list(alone)).top_k(1)][::order]
+    assert thetas[0] == thetas[1]
+    options = {"smoothing_ratio": smoothing_ratio, "from_logits": True}
+    first, second = (value_and_gradient(IDS % 3, LOGITS[:, :3], theta, **options) for theta in thetas)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_text_is_refused_before_keras_takes_it_for_numbers():
     loss = PreferentialSmoothingLoss(build_theta("clusters"))
     with pytest.raises(ValueError, match=r"theta.labels.index"):
