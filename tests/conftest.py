@@ -17,24 +17,15 @@ def pytest_configure(config):
     import keras
     import matplotlib
 
+    from pls_keras.data.feeding import never_tune
+
     matplotlib.use("Agg")
+    never_tune()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
-        _leave_data_untuned(tf.data.Options)
-
-
-def _leave_data_untuned(options):
-    """Without the thread that may let a fit wait for seconds after its end (`pls_keras.data.feeding`)."""
-    make = options.__init__
-
-    def without_tuning(self):
-        make(self)
-        self.autotune.enabled = False
-
-    options.__init__ = without_tuning
 
 
 def pytest_collection_modifyitems(items):

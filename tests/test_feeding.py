@@ -160,3 +160,10 @@ def test_the_pipeline_has_no_thread_that_tunes_it():
     spec = _untuned(LengthBatches(tokens, np.zeros(40), 8)).element_spec
     assert spec[0].shape.as_list() == [None, None]
     assert spec[0].dtype == "int32"
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.data")
+def test_data_of_arrays_have_no_thread_that_tunes_them():
+    import tensorflow as tf
+
+    assert tf.data.Options().autotune.enabled is False  # by the first lines of all tests

@@ -105,3 +105,10 @@ def test_a_report_is_folded_and_says_what_is_missing(tmp_path):
     assert "\n\n| data | method |" in text
     assert text.endswith("</details>")
     assert "beside the notebook" in show_report("table2", folder=tmp_path).data
+
+
+def test_a_lab_begins_without_the_thread_that_tunes_data(monkeypatch):
+    told = []
+    monkeypatch.setattr("pls_keras.labs.never_tune", lambda: told.append(1))
+    opening(1)
+    assert told

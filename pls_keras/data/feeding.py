@@ -1,5 +1,7 @@
 """Batches of arrays, and how they reach `fit`, `evaluate` and `predict`."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -111,6 +113,24 @@ class _InPresentOrder(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         return self.batches[index]
+
+
+@functools.cache
+def never_tune():
+    """From here on, leave that thread out of each fit of arrays in this process.
+
+    That changes what `tf.data.Options` begins with: for notebooks and tests, which own their process.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        make = tf.data.Options.__init__
+
+        def without_tuning(self):
+            make(self)
+            self.autotune.enabled = False
+
+        tf.data.Options.__init__ = without_tuning
 
 
 def _build(model, batches):

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from pls_keras._extras import require
+from pls_keras.data.feeding import never_tune
 from pls_keras.labs.answers import QUESTIONS
 from pls_keras.reports.pictures import draw_mistakes
 from pls_keras.reports.plots import plot_learning_rates, plot_targets, plot_thetas
@@ -15,7 +16,7 @@ LARGEST_MASS = 0.1  # that the slider's bars show
 
 
 def opening(lab):
-    """The figure that a lab opens with, and sharp figures from there on.
+    """The figure that a lab opens with; from there on sharp figures, and fits that end without delay.
 
     Args:
         lab: its number, 1 to 4.
@@ -25,6 +26,7 @@ def opening(lab):
     """
     from IPython import get_ipython  # an extra
 
+    never_tune()
     if shell := get_ipython():
         shell.run_line_magic("config", 'InlineBackend.figure_formats = ["retina"]')
     if lab == 1:
