@@ -1,7 +1,8 @@
-"""Imports Keras first: for a command or a notebook, without the lines that TensorFlow writes meanwhile.
+"""Imports Keras first: for a command or a notebook, without the lines that TensorFlow writes from C++.
 
-They come from C++, before any setting of Python is read, so that what goes to file descriptor 2 is held
-back, and shown if the import fails. A program of one's own that imports the package sees them as ever.
+While it is imported it heeds no setting, so that what goes to file descriptor 2 is held back, and shown if
+the import fails. Later it writes what `TF_CPP_MIN_LOG_LEVEL` lets through: by itself that a processor is no
+GPU, as an error. A program of one's own that imports the package sees all of it as ever.
 """
 
 import contextlib
@@ -48,6 +49,8 @@ def held_back(descriptor=2):
 
 if is_command(sys.argv, sys.orig_argv):
     os.environ[QUIET] = "1"
+if QUIET in os.environ:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with held_back() if QUIET in os.environ else contextlib.nullcontext():
     try:
         import keras  # noqa: F401
