@@ -320,6 +320,17 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
     assert capsys.readouterr().out.count("\n| 6.3.") == 15
 
 
+def test_a_command_that_is_stopped_says_so_in_a_line(monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pls_keras.cli.demo.run_demo", stop)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo"])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "\npls_keras demo: stopped\n"
+
+
 def test_report_figure2_draws_the_theta_of_cifar10(tmp_path, capsys):
     main(["report", "figure2", "--results", str(tmp_path)])
     assert "airplane" in capsys.readouterr().out

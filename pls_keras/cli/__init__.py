@@ -23,6 +23,9 @@ def main(arguments=None):
         options.run(options)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print(f"\npls_keras {arguments[0]}: stopped", file=sys.stderr)
+        sys.exit(130)  # as a shell has it
     except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"pls_keras {arguments[0]}: error: {message}", file=sys.stderr)
