@@ -320,6 +320,14 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
     assert capsys.readouterr().out.count("\n| 6.3.") == 15
 
 
+def test_a_demo_that_cannot_be_written_trains_nothing(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("pls_keras.cli.demo.train_runs", lambda runs: pytest.fail("trained"))
+    with pytest.raises(SystemExit):
+        main(["demo", "--out", str(tmp_path / "file" / "out")])
+    assert "Not a directory" in capsys.readouterr().err
+
+
 def test_a_command_that_is_stopped_says_so_in_a_line(monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt

@@ -110,10 +110,10 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         f"ε = {first.smoothing_ratio}, learning rate {first.learning_rate}, backend "
         f"{keras.backend.backend()}"
     )
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)  # an error before anything is trained
     curves, scores = train_runs(runs)
 
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     curves.to_csv(folder / "curves.csv", index=False)
     scores.to_csv(folder / "scores.csv", index=False)
     for figure, name in draw(first, images, curves, scores):
