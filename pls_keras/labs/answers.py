@@ -79,8 +79,12 @@ QUESTIONS = {
         "An interval is difference ± margin.",
         decimals=0,
     ),
-    "3.1": Question(lambda: _norms("figure5")["NoLS"].idxmax(), "The learning rate, not the norm: sort norms.", decimals=4),
-    "3.2": Question(lambda: 0.37, "|test error − training error|, as a fraction (the paper's section 4.1)."),
+    "3.1": Question(
+        lambda: _norms("figure5")["NoLS"].idxmax(),
+        "The learning rate, not the norm: sort norms.",
+        decimals=4,
+    ),
+    "3.2": Question(lambda: 0.37, "|test error − training error|, a fraction (the paper's section 4.1)."),
     "3.3": Question(lambda: "less", "Is p − q positive or negative for the true class?"),
     "3.4": Question(_smaller_than, "Divide two entries of by_method.", decimals=1),
     "4.1": Question(
