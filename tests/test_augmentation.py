@@ -137,9 +137,8 @@ def small_model(**kwargs):
     return with_preprocessing(backbone, dataset, **kwargs)
 
 
-@pytest.mark.parametrize(
-    ("jit_compile", "policy"), [(False, "float32"), (False, "mixed_bfloat16"), (True, "mixed_bfloat16")]
-)
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_an_augmented_model_trains_compiled(jit_compile, policy):
     if jit_compile and keras.backend.backend() == "torch":
         pytest.skip("torch compiles by another way")

@@ -1,6 +1,7 @@
 """The loss against its definition, Keras and PyTorch: every theta, label form and prediction."""
 
 import inspect
+import itertools
 import json
 import subprocess
 import sys
@@ -456,7 +457,7 @@ def test_soft_labels_may_sum_to_one_as_nearly_as_their_dtype_says(dtype):
     np.testing.assert_allclose(ops.convert_to_numpy(losses), np.log(1000), rtol=2e-3)
 
 
-@pytest.mark.parametrize(("order", "smoothing_ratio"), [(1, 0.17), (-1, 0.19)])  # each used here alone
+@pytest.mark.parametrize(("order", "smoothing_ratio"), [(1, 0.17), (-1, 0.19)])  # targets are kept by both
 def test_thetas_that_are_equal_but_made_otherwise_have_the_same_loss(order, smoothing_ratio, monkeypatch):
     monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", 1)
     alone = {name: name for name in "abc"}
@@ -476,7 +477,7 @@ def test_text_is_refused_before_keras_takes_it_for_numbers():
 
 def test_compiled_models_train_save_and_resume_in_a_fresh_process(tmp_path, monkeypatch):
     models = {}
-    for limit, from_logits in [(1000, True), (1, False)]:
+    for limit, from_logits in itertools.product([1000, 1], [True, False]):
         monkeypatch.setattr(pls_keras.thetas.theta, "DENSE_LIMIT", limit)
         keras.utils.set_random_seed(0)
         dense = keras.layers.Dense(K, activation=None if from_logits else "softmax")
@@ -535,7 +536,7 @@ print(json.dumps(told))
             "ignore_class": 4,
             "dtype": "float32",
         }
-    assert [config["from_logits"] for *_, config in told] == [True, False]
+    assert [config["from_logits"] for *_, config in told] == [True, False, True, False]
 
 
 def test_loss_weights_and_class_weights_reach_the_loss():

@@ -55,14 +55,7 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_scores_of_one_worker(tmp
     with_ray = name == "table2" and importlib.util.find_spec("ray")
     random = np.random.default_rng()
     runs, kills_an_engine, longest = (1000, 34, 20.0) if release else (2, 1, 10.0)
-
-    def train(folder, engine, workers):
-        if release or engine == "ray":
-            subprocess.run(sweep(name, runs, folder, engine, workers), check=True)
-        else:  # without a process that imports TensorFlow first
-            run_sweep(sweep_runs(name, "smoke", None)[:runs], RunStore(folder), workers=workers)
-
-    train(tmp_path / "undisturbed", "joblib", workers=1)
+    subprocess.run(sweep(name, runs, tmp_path / "undisturbed", workers=1), check=True)
     undisturbed = scores_of(name, tmp_path / "undisturbed")
     for engine in ["joblib", "ray"] if with_ray else ["joblib"]:
         folder, kills = tmp_path / engine, kills_an_engine
@@ -74,7 +67,7 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_scores_of_one_worker(tmp
                 assert process.returncode == 0
                 pd.testing.assert_series_equal(scores_of(name, folder), undisturbed)
                 shutil.rmtree(folder)
-        train(folder, engine, workers=2 if release else 1)
+        subprocess.run(sweep(name, runs, folder, engine), check=True)
         pd.testing.assert_series_equal(scores_of(name, folder), undisturbed)
         assert not [*folder.glob(f"{UNFINISHED}/*"), *folder.glob(".draft-*/result.json")]
         print(f"{name}, {engine}: {kills_an_engine} kills")
@@ -149,7 +142,7 @@ def test_on_a_full_disk_a_sweep_ends_with_one_sentence(tmp_path):
 
         store = RunStore(sys.argv[1])
         check, store.check = store.check, check_and_fill
-        run_sweep(sweep_runs("figure3", "smoke", None), store, workers=1)
+        run_sweep(sweep_runs("figure3", "smoke", None), store)
     """
     small = f'mount -t tmpfs -o size=2m small {tmp_path} && exec "$@"'
     inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", small, "-"]

@@ -117,7 +117,7 @@ class _InPresentOrder(keras.utils.PyDataset):
 
 @functools.cache
 def never_tune():
-    """From here on, leave that thread out of each fit of arrays in this process.
+    """From here on, leave the thread that tunes data (see `fit`) out of each fit of arrays in this process.
 
     That changes what `tf.data.Options` begins with: for notebooks and tests, which own their process.
     """
