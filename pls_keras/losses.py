@@ -1,6 +1,7 @@
 """Cross-entropy against preferentially smoothed targets: the function and the Keras loss."""
 
 import functools
+import numbers
 import typing
 import warnings
 
@@ -383,9 +384,9 @@ def logits_if_known(y_pred, from_logits):
 
 
 def _checked_smoothing_ratio(smoothing_ratio):
-    if not 0 <= smoothing_ratio < 1:
+    if not isinstance(smoothing_ratio, numbers.Real) or not 0 <= smoothing_ratio < 1:
         raise ValueError(
-            f"smoothing_ratio must lie in [0, 1), 0.1 for instance. Received: {smoothing_ratio}"
+            f"smoothing_ratio must lie in [0, 1), 0.1 for instance. Received: {smoothing_ratio!r}"
         )
     return float(smoothing_ratio)
 

@@ -418,6 +418,7 @@ BAD_CALLS = {
     r"Dense\(2, 'softmax'\)": {"y_pred": np.zeros((5, 1))},
     "pass from_logits=True": {"from_logits": False},
     r"smoothing_ratio must lie in \[0, 1\)": {"smoothing_ratio": 1.0},
+    r"smoothing_ratio must lie in .* Received: '0.1'": {"smoothing_ratio": "0.1"},
     "Received: -0.1": {"smoothing_ratio": -0.1},
     "Received: nan": {"smoothing_ratio": float("nan")},
     "sample_weight of zero": {"y_true": SOFT, "ignore_class": 2},
