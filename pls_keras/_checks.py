@@ -7,8 +7,15 @@ from keras import ops
 # Keras has no public name for whether a step is asked for the shapes of its results alone.
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from pls_keras.thetas.checks import whole_number
+
 PROBABILITY_TOLERANCE = 1e-3  # a 16-bit softmax may overshoot 1 by this much
 SUM_TOLERANCE = 1e-2  # soft labels in a 16-bit float sum to one within this
+
+
+def class_to_ignore(ignore_class):
+    """A class id, which need be none of the classes, or None."""
+    return None if ignore_class is None else whole_number(ignore_class, "ignore_class", -(2**31), 2**31 - 1)
 
 
 def refuse_text(y_true):

@@ -12,7 +12,13 @@ from keras import ops
 # Keras has no public name for the mask that `ignore_class` hands to the reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
-from pls_keras._checks import PROBABILITY_TOLERANCE, SUM_TOLERANCE, raise_unless, refuse_text
+from pls_keras._checks import (
+    PROBABILITY_TOLERANCE,
+    SUM_TOLERANCE,
+    class_to_ignore,
+    raise_unless,
+    refuse_text,
+)
 from pls_keras.thetas import Theta
 
 LOWEST_LOGIT = -3e38  # below the largest: stands for -inf, as zero times it is zero, not NaN
@@ -35,7 +41,8 @@ def preferential_crossentropy(
         theta: `Theta`, or anything its constructor takes: a row-stochastic matrix of shape
             `(classes, classes)`, `theta[true, other]`.
         smoothing_ratio: ε in [0, 1), the mass taken from the true class.
-        from_logits: whether `y_pred` holds logits.
+        from_logits: whether `y_pred` holds logits. Probabilities taken for logits are not noticed, but
+            for the output of a softmax on TensorFlow, with a warning.
         ignore_class: class id whose samples count neither in the loss nor in its mean, such as 255
             in segmentation maps. With class ids only.
 
@@ -63,6 +70,7 @@ def preferential_crossentropy(
     theta = theta if isinstance(theta, Theta) else Theta(theta)
     smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
     table = target_table(theta, smoothing_ratio) if theta.is_dense else None
+    ignore_class = class_to_ignore(ignore_class)
     return _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ignore_class)
 
 
@@ -148,7 +156,7 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
     Args:
         theta: `Theta` or row-stochastic matrix of shape `(classes, classes)`, `theta[true, other]`.
         smoothing_ratio: ε in [0, 1), the mass taken from the true class.
-        from_logits: whether predictions are logits.
+        from_logits: whether predictions are logits, the outputs of a model without a softmax.
         ignore_class: class id whose samples are left out.
         **kwargs: `name`, `reduction` and `dtype` of `keras.losses.Loss`. A 16-bit dtype is raised
             to float32: class ids and small masses do not survive it.
@@ -168,7 +176,7 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
         self.theta = theta if isinstance(theta, Theta) else Theta(theta)
         self.smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
         self.from_logits = from_logits
-        self.ignore_class = ignore_class
+        self.ignore_class = class_to_ignore(ignore_class)
         self.observer = None  # sees each batch and gives the table of targets (`OnlineTheta`)
 
     def __call__(self, y_true, y_pred, sample_weight=None):

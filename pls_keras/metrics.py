@@ -12,7 +12,13 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from pls_keras._checks import PROBABILITY_TOLERANCE, SUM_TOLERANCE, raise_unless, refuse_text
+from pls_keras._checks import (
+    PROBABILITY_TOLERANCE,
+    SUM_TOLERANCE,
+    class_to_ignore,
+    raise_unless,
+    refuse_text,
+)
 from pls_keras.thetas import Theta, class_heights
 from pls_keras.thetas.checks import by_label, cluster_ids, names, pairs, shown, whole_number
 
@@ -22,7 +28,7 @@ class _SampleMetric(keras.metrics.Metric):
 
     def __init__(self, name, dtype, ignore_class):
         super().__init__(name=name, dtype=dtype)
-        self.ignore_class = ignore_class
+        self.ignore_class = class_to_ignore(ignore_class)
 
     def samples(self, y_true, y_pred, sample_weight, *, probabilities=False):
         """Class ids (n,), predictions (n, classes) and weights (n,) of any batch.
@@ -83,15 +89,16 @@ class ExpectedCalibrationError(_SampleMetric):
         name: name of the metric.
         dtype: dtype of its sums.
         ignore_class: class id whose samples are left out, as of `PreferentialSmoothingLoss`.
+        from_logits: whether predictions are logits, as there.
 
     Call arguments:
         y_true: class ids of shape (...) or (..., 1), or one-hot labels of shape (..., classes).
-        y_pred: probabilities of shape (..., classes).
+        y_pred: probabilities of shape (..., classes), or logits if `from_logits`.
         sample_weight: optional weights of shape (...), or of the first of these axes alone.
 
     Returns:
-        A fraction in [0, 1]. NaN if predictions were no probabilities, or if a compiled step met labels
-        out of range.
+        A fraction in [0, 1]. NaN if predictions were no probabilities, such as logits without
+        `from_logits`, or if a compiled step met labels out of range.
 
     Raises:
         ValueError: if shapes disagree, if labels are text, or, in eager execution, if they are out of
@@ -107,14 +114,18 @@ class ExpectedCalibrationError(_SampleMetric):
         Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
 
-    def __init__(self, bins=15, name="ece", dtype=None, ignore_class=None):
+    def __init__(self, bins=15, name="ece", dtype=None, ignore_class=None, from_logits=False):
         super().__init__(name, dtype, ignore_class)
+        self.from_logits = from_logits
         self.bins = bins = whole_number(bins, "bins", 1, math.inf)
         self.weight_sum = self.add_variable((bins,), "zeros", name="weight_sum")
         self.confidence_sum = self.add_variable((bins,), "zeros", name="confidence_sum")
         self.correct_sum = self.add_variable((bins,), "zeros", name="correct_sum")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        y_pred = ops.convert_to_tensor(y_pred)
+        if self.from_logits:
+            y_pred = ops.softmax(ops.cast(y_pred, self.dtype))
         # Logits in place of probabilities: NaN, rather than a number that means nothing.
         y_true, y_pred, weight = self.samples(y_true, y_pred, sample_weight, probabilities=True)
         confidence = ops.max(y_pred, axis=-1)
@@ -148,7 +159,7 @@ class ExpectedCalibrationError(_SampleMetric):
         )
 
     def get_config(self):
-        return {"bins": self.bins, **super().get_config()}
+        return {"bins": self.bins, "from_logits": self.from_logits, **super().get_config()}
 
 
 class _Share(_SampleMetric):

@@ -90,6 +90,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_gradient_norm_is_that_of_a_gradient_by_hand(optimizer):
     expected = norms_by_hand(compiled(classifier(), OPTIMIZERS[optimizer]()), batches())

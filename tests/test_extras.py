@@ -94,3 +94,10 @@ def test_without_keras_backend_the_sentence_names_the_setting_too():
     assert answer.stderr.splitlines()[-1].endswith(
         'pip install "pls_keras[tensorflow]", or set KERAS_BACKEND to jax or torch'
     )
+
+
+def test_beside_a_clone_the_package_is_found_and_not_the_folder_of_the_clone(tmp_path):
+    (tmp_path / "pls_keras").mkdir()
+    code = "import importlib.util; print(importlib.util.find_spec('pls_keras').origin)"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert pathlib.Path(printed.stdout.strip()).name == "__init__.py"

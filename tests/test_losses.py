@@ -470,6 +470,16 @@ def test_thetas_that_are_equal_but_made_otherwise_have_the_same_loss(order, smoo
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40])
+def test_ignore_class_is_a_class_id(ignore_class):
+    theta = build_theta("clusters")
+    with pytest.raises(ValueError, match="ignore_class must lie in"):
+        PreferentialSmoothingLoss(theta, ignore_class=ignore_class)
+    with pytest.raises(ValueError, match="ignore_class must lie in"):
+        preferential_crossentropy(IDS, LOGITS, theta, from_logits=True, ignore_class=ignore_class)
+    assert PreferentialSmoothingLoss(theta, ignore_class=np.int64(-1)).get_config()["ignore_class"] == -1
+
+
 def test_text_is_refused_before_keras_takes_it_for_numbers():
     loss = PreferentialSmoothingLoss(build_theta("clusters"))
     with pytest.raises(ValueError, match=r"theta.labels.index"):

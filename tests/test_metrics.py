@@ -260,6 +260,23 @@ def test_logits_where_probabilities_count_give_nan(kind, scale):
     assert np.isnan(value(METRICS[kind](), IDS, scale * np.log(PROBABILITIES)))
 
 
+def test_the_calibration_error_of_logits_is_that_of_their_softmax():
+    logits = 3 + 2 * np.log(PROBABILITIES)
+    metric = ExpectedCalibrationError(from_logits=True)
+    assert value(metric, IDS, logits) == pytest.approx(
+        value(ExpectedCalibrationError(), IDS, keras.ops.softmax(logits)), rel=1e-5
+    )
+    assert ExpectedCalibrationError.from_config(metric.get_config()).from_logits
+
+
+@each_metric
+@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40])
+def test_ignore_class_is_a_class_id(make, ignore_class):
+    config = {**make().get_config(), "ignore_class": ignore_class}
+    with pytest.raises(ValueError, match="ignore_class must lie in"):
+        type(make()).from_config(config)
+
+
 @each_metric
 def test_a_weight_of_a_sequence_is_that_of_its_positions(make):
     ids, p, weights = IDS.reshape(30, 10), PROBABILITIES.reshape(30, 10, 4), WEIGHTS[:30]

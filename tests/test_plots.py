@@ -133,9 +133,11 @@ def test_a_triangle_marks_where_all_seeds_know_their_images():
     known = {("NoLS", 0): 3, ("NoLS", 1): 5, ("ULS", 0): 2, ("ULS", 1): 9}
     start = [known[pair] for pair in zip(curves["method"], curves["seed"], strict=True)]
     curves["train_accuracy"] = np.where(curves["epoch"] >= start, 0.995, 0.5)
-    marks = [line for line in plot_curves(curves, "grad_norm").lines if line.get_marker() == "v"]
+    ax = plot_curves(curves, "grad_norm")
+    marks = [line for line in ax.lines if line.get_marker() == "v"]
     assert [mark.get_xydata().tolist() for mark in marks] == [[[4.0, 6.0]]]
     assert marks[0].get_color() == METHOD_COLOURS["NoLS"]
+    assert ax.get_xlabel() == "epoch; ▼: 99 % of the training images known"
 
 
 def test_progress_goes_from_a_large_loss_to_a_small_one_with_a_line_a_seed():

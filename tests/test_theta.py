@@ -339,11 +339,22 @@ def test_a_label_alone_in_its_cluster_keeps_its_mass_and_is_named():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: uniform_theta(1), lambda: uniform_theta([]), lambda: cluster_theta({})]
+    "build",
+    [
+        lambda: uniform_theta(0),
+        lambda: uniform_theta(1),
+        lambda: uniform_theta([]),
+        lambda: cluster_theta({}),
+    ],
 )
 def test_a_builder_refuses_fewer_than_two_classes(build):
     with pytest.raises(ValueError, match=r"at least 2 classes\. Received: "):
         build()
+
+
+def test_fewer_labels_than_a_matrix_has_rows_are_counted():
+    with pytest.raises(ValueError, match=r"must name 3 classes\. Received: 1 label,"):
+        Theta(np.eye(3), ["a"])
 
 
 # Name: a call with labels that cannot be.
@@ -374,7 +385,7 @@ WITH_LABELS = {
         ([b"a", b"b"], r"text or whole numbers.*\[b'a', b'b'\]"),
         (["a", " "], r"none empty or missing\. Received: \[' '\]"),
         (["a", "a"], r"Received twice: \['a'\]"),
-        (["a"], "at least 2 classes"),
+        (["a"], r"2 classes\. Received: 1 label, \['a'\]"),
     ],
 )
 def test_what_are_no_labels_is_refused_wherever_labels_are_given(build, labels, said):
@@ -663,6 +674,15 @@ def test_confusion_theta_of_a_class_never_mistaken():
 def test_confusion_theta_refuses_what_are_no_predictions(y_true, y_pred):
     with pytest.raises(ValueError, match=r"y_pred.*Received: y_true of shape|take their softmax"):
         confusion_theta(y_true, y_pred, list("abc"))
+
+
+def test_confusion_theta_says_what_it_received_in_a_few_words():
+    n = 100_000
+    with pytest.raises(ValueError, match=r"need y - 1.*y_true of shape \(100000,\), 1 to 3, and") as caught:
+        confusion_theta(np.arange(n) % 3 + 1, np.zeros(n, int), list("abc"))
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ValueError, match=r"labels\.index\(y\).*y_true of shape \(2,\), \['a', 'c'\]"):
+        confusion_theta(["a", "c"], [0, 2], list("abc"))
 
 
 def test_confusion_theta_takes_ids_in_a_column_and_in_any_dtype():

@@ -28,6 +28,8 @@ def main(arguments=None):
         sys.exit(130)  # as a shell has it
     except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.strerror}: {error.filename!r}"
         print(f"pls_keras {arguments[0]}: error: {message}", file=sys.stderr)
         sys.exit(2)
 

@@ -106,7 +106,8 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     ]
     print(
         f"{dataset}: {len(images.y_train):,} training and {len(images.y_test):,} test images, "
-        f"{images.classes} classes; {len(runs)} runs of {first.epochs} epochs, "
+        f"{images.classes} classes; {len(runs)} runs of {first.epochs} epoch"
+        f"{'s' if first.epochs > 1 else ''}, "
         f"ε = {first.smoothing_ratio}, learning rate {first.learning_rate}, backend "
         f"{keras.backend.backend()}"
     )

@@ -41,13 +41,13 @@ def load_images(run):
     The cut is the same for every seed and method.
 
     Raises:
-        ValueError: if the run asks for more training images than there are.
+        ValueError: if the run asks for more training images than there are, or for less than one a class.
     """
     images = _load_digits(size=16) if run.dataset == "digits" else _load_cifar(run.dataset)
-    if run.train_images is not None and run.train_images > len(images.y_train):
+    if run.train_images is not None and not images.classes <= run.train_images <= len(images.y_train):
         raise ValueError(
-            f"{run.dataset} has {len(images.y_train)} training images. Received: "
-            f"train_images={run.train_images}"
+            f"{run.dataset} has {len(images.y_train)} training images of {images.classes} classes, and a "
+            f"run needs one of each. Received: train_images={run.train_images}"
         )
     x, y = cut(images.x_train, images.y_train, run.train_images)
     return dataclasses.replace(images, x_train=x, y_train=y)

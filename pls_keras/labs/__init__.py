@@ -71,7 +71,8 @@ def check(question, answer):
 
     Args:
         question: number of the lab and of the exercise, such as "1.2".
-        answer: a number, exact or rounded as tables print it; text, in capitals or not; a theta, whose
+        answer: a number, exact or rounded as tables print it; text, in capitals or not, whose first word
+            counts; a theta, whose
             labels may come in any order; or a table of its numbers. `...` stands for none yet.
 
     Returns:
@@ -107,7 +108,8 @@ def _same(answer, expected, decimals):
     if isinstance(expected, str):
         if not isinstance(answer, str):
             raise ValueError(f"A word in quotation marks is wanted. Received: {answer!r}.")
-        return answer.strip().casefold() == expected.casefold()
+        first = answer.casefold().split()[:1]  # "less sure" for "less", "fall" for "falls"
+        return first in ([expected.casefold()], [expected.casefold().removesuffix("s")])
     if isinstance(expected, Theta):
         if isinstance(answer, Theta):
             answer = answer.to_frame()

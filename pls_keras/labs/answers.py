@@ -86,7 +86,7 @@ QUESTIONS = {
     ),
     "3.2": Question(lambda: 0.37, "|test error − training error|, a fraction (the paper's section 4.1)."),
     "3.3": Question(lambda: "less", "Is p − q positive or negative for the true class?"),
-    "3.4": Question(_smaller_than, "Divide two entries of by_method.", decimals=1),
+    "3.4": Question(_smaller_than, "Divide two entries of by_method.", decimals=2),
     "4.1": Question(
         lambda: Theta([[0, 1, 0], [1, 0, 0], [0.5, 0.5, 0]], ["red", "orange", "blue"]),
         "Rows are true classes, and each sums to one.",

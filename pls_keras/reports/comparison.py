@@ -172,7 +172,7 @@ def describe_difference(compared, metric, unit="seeds", baseline=BASELINE):
     others = compared.drop(index=baseline)
     n = int(others["n"].iloc[0])
     if n < 2:
-        return f"n = {n} {unit}: differences in {metric} say nothing about the methods."
+        return f"n = {n}: differences in {metric} say nothing about the methods."
     differs = others[others["p"] < SIGNIFICANCE]
     if differs.empty:
         return (

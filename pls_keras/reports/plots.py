@@ -12,8 +12,9 @@ import pandas as pd
 from pls_keras.reports.style import HEIGHT, RC, WIDTH, looks
 from pls_keras.thetas import Theta
 
-BY_HEART = 0.99  # training accuracy from which on the images are known by heart
+BY_HEART = 0.99  # training accuracy at which the images are known by heart
 LARGEST_ANNOTATED = 12  # classes up to which each cell shows its number
+CELL = 0.4  # inches a class, with its part of margins, that such a number needs in one of several panels
 MOST_BARS = 10  # classes of a target distribution
 
 AXIS_LABELS = {
@@ -53,10 +54,7 @@ def plot_theta(theta, ax=None):
         image = _draw_matrix(theta, ax, matrix.max())
         ax.figure.colorbar(image, ax=ax, label="share of ε", shrink=0.8)
         if theta.classes <= LARGEST_ANNOTATED:
-            for (row, column), value in np.ndenumerate(matrix):
-                shade = "white" if value > 0.6 * matrix.max() else "black"
-                text = f"{value:.2f}" if value else "0"
-                ax.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
+            _write_shares(matrix, ax, matrix.max())
     return ax
 
 
@@ -75,6 +73,8 @@ def plot_thetas(thetas):
         figure, axes = plt.subplots(1, len(thetas), figsize=size, layout="compressed", squeeze=False)
         for ax, (title, theta) in zip(axes[0], thetas.items(), strict=True):
             image = _draw_matrix(theta, ax, largest)
+            if len(thetas) * theta.classes * CELL <= WIDTH:
+                _write_shares(np.asarray(theta), ax, largest)
             ax.set_title(title)
             if ax is not axes[0, 0]:
                 ax.set_ylabel("")
@@ -95,6 +95,14 @@ def _draw_matrix(theta, ax, largest):
     ax.set_xlabel("other class")
     ax.set_ylabel("true class")
     return image
+
+
+def _write_shares(matrix, ax, largest):
+    """The number of each cell of a heat map whose darkest colour stands for `largest`."""
+    for (row, column), value in np.ndenumerate(matrix):
+        shade = "white" if value > 0.6 * largest else "black"
+        text = f"{value:.2f}" if value else "0"
+        ax.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
 
 
 def plot_targets(thetas, label, smoothing_ratio=0.1, axes=None, *, limit=None):
@@ -169,8 +177,8 @@ def plot_curves(curves, column, ax=None):
 
     Args:
         curves: `DataFrame` with columns `method`, `seed`, `epoch` and `column`. If there is a column
-            `train_accuracy`, a triangle marks the epoch from which on 99 % of the training images are
-            known, the mean over the seeds, where all come so far.
+            `train_accuracy`, a triangle marks the epoch at which 99 % of the training images are known
+            for the first time, the mean over the seeds, where all come so far.
         column: the quantity to draw.
         ax: axes to draw on; None for a new figure.
 
@@ -189,7 +197,8 @@ def plot_curves(curves, column, ax=None):
             if epoch := _epoch_by_heart(curves[curves["method"] == method]):
                 mark = {"marker": "v", "ms": 7, "color": look["color"], "mec": "white", "ls": ""}
                 ax.plot(epoch, mean[epoch], zorder=3, **mark)
-        ax.set_xlabel("epoch")
+        has_mark = any(line.get_marker() == "v" for line in ax.lines)
+        ax.set_xlabel("epoch; ▼: 99 % of the training images known" if has_mark else "epoch")
         seeds = curves["seed"].nunique()
         _finish(ax, column, f"mean ± std. dev., {seeds} seeds" if seeds > 1 else "one seed")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -210,7 +219,7 @@ def _finish(ax, column, note):
 
 
 def _epoch_by_heart(curves):
-    """The epoch from which on training images are known by heart, the mean over seeds; None if not all."""
+    """The first epoch with the training images known by heart, the mean over seeds; None if not all."""
     if "train_accuracy" not in curves:
         return None
     known = curves[curves["train_accuracy"] >= BY_HEART].groupby("seed")["epoch"].min()
@@ -344,7 +353,7 @@ def plot_mistakes(scores, chance=None, ax=None):
         ax.set_yticks(range(groups.ngroups), list(groups.groups))
         ax.set_xlim(left=0)  # a share is not negative, whatever its spread
         ax.set_ylim(groups.ngroups - 0.4, -0.6)  # the first at the top
-        ax.set_xlabel("share that lies in the true class's cluster")
+        ax.set_xlabel("share that lies in the true class's cluster, mean ± std. dev.")
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return ax
 

@@ -12,6 +12,7 @@ from pls_keras.thetas.checks import (
     by_label,
     class_labels,
     cluster_ids,
+    extent,
     frame_labels,
     names,
     number,
@@ -45,8 +46,11 @@ def uniform_theta(labels_or_classes, include_true=True):
         >>> print(target[11].round(4), target[0].round(4))
         0.9037 0.0037
     """
-    is_number = isinstance(labels_or_classes, numbers.Integral)
-    labels = class_labels(range(labels_or_classes) if is_number else labels_or_classes)
+    if isinstance(labels_or_classes, numbers.Integral):
+        if labels_or_classes < 2:
+            raise ValueError(f"Theta needs at least 2 classes. Received: {labels_or_classes}")
+        labels_or_classes = range(labels_or_classes)
+    labels = class_labels(labels_or_classes)
     provenance = {"builder": "uniform_theta", "include_true": bool(include_true)}
     return _grouped(labels, np.zeros(len(labels), "int32"), include_true, provenance)
 
@@ -277,8 +281,9 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
     if not fits or y_pred.dtype.kind not in "biuf":
         raise ValueError(
             f"y_true must hold class ids in [0, {len(labels)}), shape (n,), and y_pred as many ids or "
-            f"probabilities, shape (n, {len(labels)}). Received: y_true of shape {y_true.shape}, "
-            f"{shown(y_true)}, and y_pred of shape {y_pred.shape}, {shown(y_pred)}"
+            f"probabilities, shape (n, {len(labels)}). Ids that count from 1 need y - 1; of text take its "
+            f"place in labels, labels.index(y). Received: y_true {extent(y_true)}, and y_pred "
+            f"{extent(y_pred)}"
         )
     y_true = y_true.astype(int)
     if not are_ids and not (np.all(y_pred >= 0) and np.allclose(y_pred.sum(axis=1), 1, atol=1e-2)):

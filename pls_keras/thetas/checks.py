@@ -34,11 +34,14 @@ def names(values, what):
     return tuple(map(str, values))
 
 
-def class_labels(labels):
-    """Labels of classes as a tuple of text: at least two `names` that differ from each other."""
-    given, labels = labels, names(labels, "labels")
-    if len(labels) < 2:
-        raise ValueError(f"labels must name at least 2 classes. Received: {shown(given)}")
+def class_labels(labels, classes=None):
+    """Labels of so many classes, at least 2, as a tuple of text: `names` that differ from each other."""
+    labels = names(labels, "labels")
+    if len(labels) != classes if classes else len(labels) < 2:
+        raise ValueError(
+            f"labels must name {classes or 'at least 2'} classes. Received: {len(labels)} label"
+            f"{'' if len(labels) == 1 else 's'}, {shown(list(labels))}"
+        )
     twice = [label for label, count in collections.Counter(labels).items() if count > 1]
     if twice:
         raise ValueError(f"labels must differ from each other. Received twice: {twice[:20]}")
@@ -103,6 +106,13 @@ def number(value, what, *, positive=False):
         rule = "above 0" if positive else "of at least 0"
         raise ValueError(f"{what} must be a finite number {rule}. Received: {shown(value)}")
     return float(value)
+
+
+def extent(array):
+    """The shape of an array and what it holds, in a few words."""
+    if array.dtype.kind in "biuf" and array.size:
+        return f"of shape {array.shape}, {array.min()} to {array.max()}"
+    return f"of shape {array.shape}, {shown(array.ravel()[:5].tolist())}"
 
 
 def shown(value):

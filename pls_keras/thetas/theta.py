@@ -76,9 +76,7 @@ class Theta:
         self._check_rows(matrix)
 
     def _fill(self, labels, provenance, classes, **arrays):
-        labels = class_labels(labels)
-        if len(labels) != classes:
-            raise ValueError(f"labels must name {classes} classes. Received: {len(labels)} labels")
+        labels = class_labels(labels, classes)
         try:  # what a file would give back
             provenance = json.loads(json.dumps(dict(provenance or {"builder": "Theta"})))
         except (TypeError, ValueError) as error:
