@@ -66,6 +66,8 @@ def test_a_notebook_runs_without_its_solutions_and_then_these(name, monkeypatch,
     monkeypatch.setattr(runner, "fastest_workers", lambda: (1, "no process to start"))
     resnet = pls_keras.models.ResNet
     monkeypatch.setattr(pls_keras.models, "ResNet", lambda blocks, **options: resnet((1,), **options))
+    # XLA compiles for longer than these few steps take.
+    monkeypatch.setattr("keras.src.trainers.trainer.model_supports_jit", lambda model: False)
     notebook = with_parameters(read(name), SMALL[name])
     solutions = cells_with_tag(notebook, "solution")
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell not in solutions]

@@ -172,7 +172,8 @@ def test_beside_gradient_norm_and_in_fits_that_follow(order):
         return both if order == "norm first" else both[::-1]
 
     norm = GradientNorm()
-    model, again = compiled(), compiled()
+    fast = {"jit_compile": keras.backend.backend() == "jax"}
+    model, again = compiled(**fast), compiled(**fast)
     histories = []
     for _ in range(2):  # one compiled model, several fits with one and with both
         histories.append(fitted(model, None, epochs=1, callbacks=[norm]).history)
@@ -181,7 +182,7 @@ def test_beside_gradient_norm_and_in_fits_that_follow(order):
     expected = []
     for _ in range(2):  # the same, compiled anew for each
         for kind in ([GradientNorm()], [GradientNorm(), OnlineTheta()], []):
-            again = compiled(again.loss.theta, model=again)
+            again = compiled(again.loss.theta, model=again, **fast)
             expected.append(fitted(again, None, epochs=1, callbacks=kind).history)
     for history, other in zip(histories, expected, strict=True):
         assert history.keys() == other.keys()

@@ -55,7 +55,7 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_scores_of_one_worker(tmp
     with_ray = name == "table2" and importlib.util.find_spec("ray")
     random = np.random.default_rng()
     runs, kills_an_engine, longest = (1000, 34, 20.0) if release else (2, 1, 10.0)
-    subprocess.run(sweep(name, runs, tmp_path / "undisturbed", workers=1), check=True)
+    run_sweep(sweep_runs(name, "smoke", None)[:runs], RunStore(tmp_path / "undisturbed"), workers=1)
     undisturbed = scores_of(name, tmp_path / "undisturbed")
     for engine in ["joblib", "ray"] if with_ray else ["joblib"]:
         folder, kills = tmp_path / engine, kills_an_engine
