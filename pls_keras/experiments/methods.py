@@ -6,6 +6,7 @@ keeps 1 - ε as under CLS and SEMLS) and "hierarchy" (nearness in a taxonomy). T
 "confusion" from the validation predictions of a NoLS run of the same seed, "Online" while it trains.
 """
 
+import functools
 import hashlib
 import re
 
@@ -66,6 +67,7 @@ def shipped_name(method, dataset):
     return f"{dataset}-{family.lower()}" if family in ("CLS", "SEMLS", "hierarchy") else None
 
 
+@functools.cache  # a report asks for the key of each run many times
 def theta_digest(method, dataset):
     """A hash of the theta that a method takes from word vectors or a taxonomy, which may be built anew.
 
