@@ -89,7 +89,7 @@ class ExpectedCalibrationError(_SampleMetric):
         name: name of the metric.
         dtype: dtype of its sums.
         ignore_class: class id whose samples are left out, as of `PreferentialSmoothingLoss`.
-        from_logits: whether predictions are logits, as there.
+        from_logits: whether predictions are logits. Probabilities taken for logits are not noticed.
 
     Call arguments:
         y_true: class ids of shape (...) or (..., 1), or one-hot labels of shape (..., classes).

@@ -470,7 +470,7 @@ def test_thetas_that_are_equal_but_made_otherwise_have_the_same_loss(order, smoo
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40])
+@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40, True])
 def test_ignore_class_is_a_class_id(ignore_class):
     theta = build_theta("clusters")
     with pytest.raises(ValueError, match="ignore_class must lie in"):

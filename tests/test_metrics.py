@@ -270,7 +270,7 @@ def test_the_calibration_error_of_logits_is_that_of_their_softmax():
 
 
 @each_metric
-@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40])
+@pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40, True])
 def test_ignore_class_is_a_class_id(make, ignore_class):
     config = {**make().get_config(), "ignore_class": ignore_class}
     with pytest.raises(ValueError, match="ignore_class must lie in"):

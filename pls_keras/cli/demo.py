@@ -121,10 +121,12 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         figure.savefig(folder / f"{name}.png", dpi=RC["savefig.dpi"], bbox_inches="tight")
         plt.close(figure)
 
-    print(f"\nmean ± standard deviation over {seeds} seed(s); * p < 0.05 against NoLS\n")
+    print(
+        f"\nmean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}; * p < 0.05 against NoLS\n"
+    )
     print_aligned(format_comparison(scores, COLUMNS))
     print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
-    print(f"{describe_difference(compare_methods(scores, 'ece'), 'ece')}")
+    print(describe_difference(compare_methods(scores, "ece"), "calibration error"))
     print(f"\nFigures and the numbers behind them: {folder}/")
     print(
         "Next: jupyter lab notebooks/01_theta_construction.ipynb walks through thetas, and\n"

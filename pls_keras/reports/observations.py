@@ -137,8 +137,8 @@ def check_generalization(curves):
     }
 
     def saturation(number, claimed, rates):
-        grows = ", ".join(f"{growth[rate]:.0%} at {rate:g}" for rate in rates)
-        evidence = f"growth over the last quarter of the epochs: {grows}"
+        grows = ", ".join(f"{round(growth[rate], 2) + 0.0:.0%} at {rate:g}" for rate in rates)
+        evidence = f"growth over the last quarter of the epochs, of what is reached: {grows}"
         verdict = all((growth[rate] < SATURATED) == claimed for rate in rates)
         return Check(number, HOLDS if verdict else REFUTED, evidence)
 
@@ -249,7 +249,7 @@ def _nothing_is_learnt(*datasets):
         learnt = (accuracy - chance) / (1 - chance)
         verdicts.append(learnt[SLOWEST] < LEARNT)
         evidence.append(
-            f"training accuracy at the end, K = {classes}: "
+            f"training accuracy at the end, mean of the methods, K = {classes}: "
             + ", ".join(
                 f"{accuracy[rate]:.0%} at {rate:g}" for rate in sorted(accuracy.index, reverse=True)
             )

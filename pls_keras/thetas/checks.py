@@ -94,7 +94,8 @@ def cluster_ids(names):
 
 def whole_number(value, what, low, high):
     """A whole number in [low, high]."""
-    if not isinstance(value, numbers.Integral) or not low <= value <= high:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not low <= value <= high:
         raise ValueError(f"{what} must lie in [{low}, {high}], a whole number. Received: {shown(value)}")
     return int(value)
 
