@@ -121,9 +121,8 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         figure.savefig(folder / f"{name}.png", dpi=RC["savefig.dpi"], bbox_inches="tight")
         plt.close(figure)
 
-    print(
-        f"\nmean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}; * p < 0.05 against NoLS\n"
-    )
+    counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
+    print(f"\nmean ± standard deviation over {counted}; * p < 0.05 against NoLS\n")
     print_aligned(format_comparison(scores, COLUMNS))
     print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
     print(describe_difference(compare_methods(scores, "ece"), "calibration error"))
