@@ -13,7 +13,8 @@ from pls_keras.thetas import Theta
 
 NO_LOSS = (
     "The training loss is no finite number. Likely causes: class ids that count from 1 (give y - 1), "
-    "logits without from_logits=True, NaN in the data, too high a learning rate. "
+    "labels that do not sum to one, logits without from_logits=True, NaN in the data, too high a learning "
+    "rate. "
     "model.compile(…, run_eagerly=True) names what is wrong with labels or predictions."
 )
 

@@ -19,6 +19,7 @@ from pls_keras._checks import (
     raise_unless,
     refuse_text,
 )
+from pls_keras.losses import logits_if_known
 from pls_keras.thetas import Theta, class_heights
 from pls_keras.thetas.checks import by_label, cluster_ids, names, pairs, shown, whole_number
 
@@ -89,7 +90,7 @@ class ExpectedCalibrationError(_SampleMetric):
         name: name of the metric.
         dtype: dtype of its sums.
         ignore_class: class id whose samples are left out, as of `PreferentialSmoothingLoss`.
-        from_logits: whether predictions are logits. Probabilities taken for logits are not noticed.
+        from_logits: whether predictions are logits, as of `preferential_crossentropy`.
 
     Call arguments:
         y_true: class ids of shape (...) or (..., 1), or one-hot labels of shape (..., classes).
@@ -123,9 +124,9 @@ class ExpectedCalibrationError(_SampleMetric):
         self.correct_sum = self.add_variable((bins,), "zeros", name="correct_sum")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        y_pred = ops.convert_to_tensor(y_pred)
         if self.from_logits:
-            y_pred = ops.softmax(ops.cast(y_pred, self.dtype))
+            logits, _ = logits_if_known(y_pred, self.from_logits)
+            y_pred = ops.softmax(ops.cast(logits, self.dtype))
         # Logits in place of probabilities: NaN, rather than a number that means nothing.
         y_true, y_pred, weight = self.samples(y_true, y_pred, sample_weight, probabilities=True)
         confidence = ops.max(y_pred, axis=-1)

@@ -195,6 +195,7 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["demo", "--smoothing-ratio", "1.5"], "smoothing-ratio"),
         (["report", "table2", "--results", "nowhere"], "pls_keras run table2"),
         (["report", "observations", "--results", "nowhere"], "pls_keras run figure3"),
+        (["report", "table1", "--store", "nosuch"], "--store: there is no folder 'nosuch'"),
         (["run", "table2", "--scale", "lab"], "has no lab scale"),
         (["theta", "cluster", "nope.csv", "--out", "t.json"], "No such file or directory: 'nope.csv'"),
         (["demo", "--out", "c.csv"], "exists: 'c.csv'"),

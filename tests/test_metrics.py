@@ -269,6 +269,17 @@ def test_the_calibration_error_of_logits_is_that_of_their_softmax():
     assert ExpectedCalibrationError.from_config(metric.get_config()).from_logits
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="an array of JAX has no attributes")
+def test_the_output_of_a_softmax_is_not_taken_for_logits():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Activation("softmax")])
+    metric = ExpectedCalibrationError(from_logits=True)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[metric])
+    logits = np.log(PROBABILITIES)
+    with pytest.warns(UserWarning, match="y_pred comes out of a softmax"):
+        measured = model.evaluate(logits, IDS, verbose=0, batch_size=len(IDS), return_dict=True)["ece"]
+    assert measured == pytest.approx(value(ExpectedCalibrationError(), IDS, PROBABILITIES), rel=1e-4)
+
+
 @each_metric
 @pytest.mark.parametrize("ignore_class", [1.5, "cat", 2**40, True])
 def test_ignore_class_is_a_class_id(make, ignore_class):

@@ -17,7 +17,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 SMALL = {
     "01_theta_construction": {},
     "02_accuracy_tables": {"epochs": 1, "train_images": 64, "seeds": 2},
-    "03_training_dynamics": {"epochs": 2, "train_images": 64, "seeds": 1, "learning_rates": (0.1,)},
+    "03_training_dynamics": {"epochs": 2, "train_images": 64, "seeds": 1, "learning_rates": (0.1, 0.0001)},
     "04_your_own_data": {"epochs": 1, "train_images": 64},
 }
 MOST_LINES = 15

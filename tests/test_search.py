@@ -248,8 +248,7 @@ class Offset(keras.layers.Layer):
 
 def fit(case, loss):
     model = keras.Sequential([keras.Input(case.logits.shape[1:]), Offset()])
-    # Without XLA, which compiles for longer and is a way of its own here; Keras on JAX knows no other.
-    model.compile(keras.optimizers.SGD(1.0), loss, jit_compile=BACKEND == "jax")
+    model.compile(keras.optimizers.SGD(1.0), loss)
     x, n = case.logits.astype("float32"), len(case.logits)
     history = model.fit(x, case.labels, sample_weight=case.weights, batch_size=n, shuffle=False, verbose=0)
     return np.array(history.history["loss"][0]), -model.get_weights()[0]

@@ -323,6 +323,12 @@ def test_cluster_theta_is_uniform_on_each_cluster(recwarn):
     assert not recwarn
 
 
+@pytest.mark.parametrize("build", [lambda x: uniform_theta(4, x), lambda x: cluster_theta(CLUSTERS, x)])
+def test_include_true_is_no_list_of_labels(build):
+    with pytest.raises(ValueError, match=r"include_true must be True or False\. Received: \['b', 'a'\]"):
+        build(["b", "a"])
+
+
 def test_cluster_theta_of_one_cluster_is_uniform_theta():
     for include_true in (False, True):
         clusters = dict.fromkeys(LABELS, "all")

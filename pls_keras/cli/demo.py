@@ -106,8 +106,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
     ]
     print(
         f"{dataset}: {len(images.y_train):,} training and {len(images.y_test):,} test images, "
-        f"{images.classes} classes; {len(runs)} runs of {first.epochs} epoch"
-        f"{'s' if first.epochs > 1 else ''}, "
+        f"{images.classes} classes; {len(runs)} runs; epochs {first.epochs}, "
         f"ε = {first.smoothing_ratio}, learning rate {first.learning_rate}, backend "
         f"{keras.backend.backend()}"
     )
@@ -121,8 +120,7 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
         figure.savefig(folder / f"{name}.png", dpi=RC["savefig.dpi"], bbox_inches="tight")
         plt.close(figure)
 
-    counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
-    print(f"\nmean ± standard deviation over {counted}; * p < 0.05 against NoLS\n")
+    print(f"\nmean ± standard deviation over the seeds, n = {seeds}; * p < 0.05 against NoLS\n")
     print_aligned(format_comparison(scores, COLUMNS))
     print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
     print(describe_difference(compare_methods(scores, "ece"), "calibration error"))

@@ -39,6 +39,11 @@ def add_arguments(parser):
 
 def _run(options):
     if options.store and options.sweep in SWEEPS:
+        if not pathlib.Path(options.store).is_dir():
+            raise ValueError(
+                f"--store: there is no folder {options.store!r}. Runs get into it with: python -m pls_keras "
+                f"run {options.sweep} --store {options.store}"
+            )
         merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
     if options.sweep == "figure2":
         theta = Theta.load("cifar10-semls")

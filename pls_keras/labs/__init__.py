@@ -72,8 +72,8 @@ def check(question, answer):
     Args:
         question: number of the lab and of the exercise, such as "1.2".
         answer: a number, exact or rounded as tables print it; text, in capitals or not, whose first word
-            counts; a theta, whose
-            labels may come in any order; or a table of its numbers. `...` stands for none yet.
+            counts; a theta, whose labels may come in any order; or a table of its numbers. `...` stands
+            for none yet.
 
     Returns:
         Whether the answer is right.

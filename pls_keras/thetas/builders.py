@@ -312,6 +312,8 @@ def _from_counts(counts, labels, pseudocount, provenance, complaint):
 
 def _grouped(labels, groups, include_true, provenance):
     """Equal shares within each group; a class alone in its group keeps its own mass."""
+    if not isinstance(include_true, (bool, np.bool_)):
+        raise ValueError(f"include_true must be True or False. Received: {shown(include_true)}")
     sizes = np.bincount(groups)[groups]
     alone = sizes == 1
     group_weight = np.where(alone, 1.0, 1 / np.maximum(sizes - (not include_true), 1))
