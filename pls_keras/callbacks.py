@@ -95,7 +95,7 @@ class GradientNorm(keras.callbacks.Callback):
                 )
             self._has_warned = True
             return
-        steps, mean, squares, maximum = self._statistics.numpy()
+        steps, mean, squares, maximum = np.asarray(self._statistics)
         if not steps[0]:  # every step was skipped for an overflow
             mean, squares, maximum = np.full((3, len(steps)), np.nan)
         logs[self.name] = float(mean[0])
@@ -354,7 +354,7 @@ class OnlineTheta(keras.callbacks.Callback):
         if not self._observer.is_training:
             return
         self._observer.is_training = False
-        sums = self._observer.sums.numpy().astype("float64")
+        sums = np.asarray(self._observer.sums, "float64")
         if not self.include_true:
             np.fill_diagonal(sums, 0.0)
         totals = sums.sum(axis=1, keepdims=True)

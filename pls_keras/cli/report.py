@@ -41,8 +41,8 @@ def _run(options):
     if options.store and options.sweep in SWEEPS:
         if not pathlib.Path(options.store).is_dir():
             raise ValueError(
-                f"--store: there is no folder {options.store!r}. Runs get into it with: python -m pls_keras "
-                f"run {options.sweep} --store {options.store}"
+                f"--store: there is no folder {options.store!r}. Runs get into it with: "
+                f"python -m pls_keras run {options.sweep} --store {options.store}"
             )
         merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
     if options.sweep == "figure2":
