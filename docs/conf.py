@@ -64,6 +64,12 @@ def _formula(translator, node):
     raise nodes.SkipNode
 
 
+def _link_to_copies(app, name, source):
+    """What is right in the repository, for one who reads the pages there."""
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
+
+
 def setup(app):
     """Formulas as MathML, which browsers draw without a script."""
+    app.connect("source-read", _link_to_copies)
     app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))

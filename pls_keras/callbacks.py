@@ -1,6 +1,7 @@
 """Callbacks that measure training dynamics, whose curves `History` holds, and one that learns theta."""
 
 import contextlib
+import math
 import warnings
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 from pls_keras.data.feeding import Batches, evaluate
 from pls_keras.losses import PreferentialSmoothingLoss, logits_if_known, target_table
 from pls_keras.thetas import Theta
+from pls_keras.thetas.checks import flag, whole_number
 
 NO_LOSS = (
     "The training loss is no finite number. Likely causes: class ids that count from 1 (give y - 1), "
@@ -67,12 +69,12 @@ class GradientNorm(keras.callbacks.Callback):
         optimizer = _innermost(self.model.optimizer)
         owner = getattr(vars(optimizer).get("apply"), "__self__", None)
         if isinstance(owner, GradientNorm):
+            owner._detach()  # left by a fit that was interrupted, unless of this one
             if not owner._epoch_begun:
                 raise ValueError(
                     "Two GradientNorm callbacks in one fit measure the same gradient. Use one; "
                     "GradientNorm(per_layer=True) also gives the norm over all layers."
                 )
-            owner._detach()  # left by a fit that was interrupted
         self._attach(optimizer)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -226,6 +228,10 @@ class GeneralizationError(keras.callbacks.Callback):
         batch_size: samples a batch where arrays are given.
         metric: name of the compiled metric that measures accuracy in [0, 1].
 
+    Raises:
+        ValueError: if data are neither a pair nor a data set, or, at the end of an epoch, if a score is
+            missing.
+
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
         >>> model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -237,10 +243,9 @@ class GeneralizationError(keras.callbacks.Callback):
 
     def __init__(self, train_data, test_data=None, *, batch_size=256, metric="accuracy"):
         super().__init__()
-        self.train_data, self.test_data = (
-            Batches(*data, batch_size) if isinstance(data, tuple) else data
-            for data in (train_data, test_data)
-        )
+        batch_size = whole_number(batch_size, "batch_size", 1, math.inf)
+        self.train_data = _batches(train_data, batch_size, "train_data")
+        self.test_data = None if test_data is None else _batches(test_data, batch_size, "test_data")
         self.metric = metric
 
     def on_epoch_end(self, epoch, logs=None):
@@ -254,7 +259,7 @@ class GeneralizationError(keras.callbacks.Callback):
                 raise ValueError(
                     f"GeneralizationError needs the metric {self.metric!r} on {source}. Received: "
                     f"{sorted(scores)}. Compile with metrics=['accuracy'], and give fit its "
-                    "validation_data or this callback its test_data."
+                    "validation_data, for every epoch, or this callback its test_data."
                 )
         logs.update(
             generalization_error=abs(train[self.metric] - test[self.metric]),
@@ -268,6 +273,18 @@ class GeneralizationError(keras.callbacks.Callback):
         if isinstance(data, Batches):
             return evaluate(self.model, data)
         return self.model.evaluate(data, verbose=0, return_dict=True)
+
+
+def _batches(data, batch_size, what):
+    """`(x, y)` in batches; a data set as it is."""
+    if not isinstance(data, (tuple, list, np.ndarray)):
+        return data
+    if isinstance(data, np.ndarray) or len(data) != 2:
+        raise ValueError(
+            f"{what} must be a pair (x, y), or a data set of batches that evaluate takes; accuracy knows "
+            f"no sample weights. Received: {type(data).__name__} of length {len(data)}"
+        )
+    return Batches(*data, batch_size)
 
 
 class OnlineTheta(keras.callbacks.Callback):
@@ -310,7 +327,7 @@ class OnlineTheta(keras.callbacks.Callback):
 
     def __init__(self, include_true=True):
         super().__init__()
-        self.include_true = include_true
+        self.include_true = flag(include_true, "include_true")
         self.theta = None
 
     def on_train_begin(self, logs=None):
@@ -325,8 +342,12 @@ class OnlineTheta(keras.callbacks.Callback):
                 f"PreferentialSmoothingLoss(uniform_theta(labels)). Received: loss={self.model.loss}"
             )
         [self._loss] = losses
-        if self._loss.observer is not None:  # left by a fit that was interrupted
-            self._loss.observer.callback._detach()
+        if self._loss.observer is not None:
+            other = self._loss.observer.callback
+            other._detach()  # left by a fit that was interrupted, unless of this one
+            if not other._epoch_begun:
+                raise ValueError("Two OnlineTheta callbacks in one fit learn the same theta. Use one.")
+        self._epoch_begun = False
         self.theta = self._loss.theta
         strategy = getattr(self.model, "distribute_strategy", None)  # TensorFlow's alone
         with strategy.scope() if strategy else contextlib.nullcontext():
@@ -338,7 +359,7 @@ class OnlineTheta(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._observer.reset_state()
-        self._epoch, self._observer.is_training = epoch, True
+        self._epoch_begun, self._epoch, self._observer.is_training = True, epoch, True
 
     def on_test_begin(self, logs=None):
         self._reestimate()

@@ -20,6 +20,7 @@ from pls_keras._checks import (
     refuse_text,
 )
 from pls_keras.thetas import Theta
+from pls_keras.thetas.checks import flag
 
 LOWEST_LOGIT = -3e38  # below the largest: stands for -inf, as zero times it is zero, not NaN
 
@@ -39,7 +40,7 @@ def preferential_crossentropy(
             `(..., classes)`. The rank tells which.
         y_pred: predictions of shape `(..., classes)`: probabilities, or logits if `from_logits`.
         theta: `Theta`, or anything its constructor takes: a row-stochastic matrix of shape
-            `(classes, classes)`, `theta[true, other]`.
+            `(classes, classes)`, entry [true, other].
         smoothing_ratio: ε in [0, 1), the mass taken from the true class.
         from_logits: whether `y_pred` holds logits. Probabilities taken for logits are not noticed, but
             for the output of a softmax on TensorFlow, with a warning.
@@ -70,6 +71,7 @@ def preferential_crossentropy(
     theta = theta if isinstance(theta, Theta) else Theta(theta)
     smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
     table = target_table(theta, smoothing_ratio) if theta.is_dense else None
+    from_logits = flag(from_logits, "from_logits")
     ignore_class = class_to_ignore(ignore_class)
     return _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ignore_class)
 
@@ -154,7 +156,7 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
     shows the error.
 
     Args:
-        theta: `Theta` or row-stochastic matrix of shape `(classes, classes)`, `theta[true, other]`.
+        theta: `Theta` or row-stochastic matrix of shape `(classes, classes)`, entry [true, other].
         smoothing_ratio: ε in [0, 1), the mass taken from the true class.
         from_logits: whether predictions are logits, the outputs of a model without a softmax.
         ignore_class: class id whose samples are left out.
@@ -175,7 +177,7 @@ class PreferentialSmoothingLoss(keras.losses.Loss):
             super().__init__(**{**kwargs, "dtype": "float32"})
         self.theta = theta if isinstance(theta, Theta) else Theta(theta)
         self.smoothing_ratio = _checked_smoothing_ratio(smoothing_ratio)
-        self.from_logits = from_logits
+        self.from_logits = flag(from_logits, "from_logits")
         self.ignore_class = class_to_ignore(ignore_class)
         self.observer = None  # sees each batch and gives the table of targets (`OnlineTheta`)
 

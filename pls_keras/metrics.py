@@ -21,7 +21,7 @@ from pls_keras._checks import (
 )
 from pls_keras.losses import logits_if_known
 from pls_keras.thetas import Theta, class_heights
-from pls_keras.thetas.checks import by_label, cluster_ids, names, pairs, shown, whole_number
+from pls_keras.thetas.checks import by_label, cluster_ids, flag, names, pairs, shown, whole_number
 
 
 class _SampleMetric(keras.metrics.Metric):
@@ -117,7 +117,7 @@ class ExpectedCalibrationError(_SampleMetric):
 
     def __init__(self, bins=15, name="ece", dtype=None, ignore_class=None, from_logits=False):
         super().__init__(name, dtype, ignore_class)
-        self.from_logits = from_logits
+        self.from_logits = flag(from_logits, "from_logits")
         self.bins = bins = whole_number(bins, "bins", 1, math.inf)
         self.weight_sum = self.add_variable((bins,), "zeros", name="weight_sum")
         self.confidence_sum = self.add_variable((bins,), "zeros", name="confidence_sum")
@@ -212,7 +212,7 @@ class ClusterAccuracy(_Share):
     def __init__(self, clusters, summed=False, name="cluster_accuracy", dtype=None, ignore_class=None):
         super().__init__(name, dtype, ignore_class)
         self.clusters, self._ids = _cluster_ids(clusters)
-        self.summed = summed
+        self.summed = flag(summed, "summed")
 
     def values(self, y_true, y_pred):
         _check_classes(y_pred, self._ids, "clusters")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pls_keras.cli import main
-from pls_keras.experiments.benchmarks import fits, images, loss
+from pls_keras.experiments.benchmarks import fits, images, loss, texts
 from pls_keras.experiments.benchmarks.pytorch import PyTorchTwin
 from pls_keras.experiments.image_training import BLOCKS
+from pls_keras.experiments.sweeps import table2
 from pls_keras.models import ResNet, ResNet18, ResNet34
 
 
@@ -94,6 +95,11 @@ def test_fits_count_what_comes_after_the_last_epoch(clock):
     assert table["data"].tolist() == ["pls_keras", "arrays"]
     assert table["late"].tolist() == [2, 2]  # a second, on this clock
     assert table["waits"].tolist() == [2, 2]
+
+
+def test_texts_are_trained_the_straightforward_way_too():
+    pytest.importorskip("tensorflow")  # strings need it on every backend
+    assert texts.train_padded(table2("smoke")[:1]) == 210
 
 
 def test_tables_are_written_as_json(tmp_path, monkeypatch, capsys):

@@ -290,8 +290,10 @@ def test_a_model_without_input_shape_is_measured_from_its_first_step():
 
 
 def test_two_gradient_norms_in_one_fit_are_an_error():
+    model = compiled(classifier())
     with pytest.raises(ValueError, match="Use one"):
-        compiled(classifier()).fit(X, Y, verbose=0, callbacks=[GradientNorm(), GradientNorm()])
+        model.fit(X, Y, verbose=0, callbacks=[GradientNorm(), GradientNorm()])
+    assert "grad_norm" in model.fit(X, Y, verbose=0, callbacks=[GradientNorm()]).history
 
 
 def test_evaluating_with_the_callback_leaves_the_optimizer_alone():
@@ -356,6 +358,26 @@ def test_generalization_error_without_accuracy_says_what_to_compile():
     model.compile("sgd", PreferentialSmoothingLoss(LOPSIDED))
     with pytest.raises(ValueError, match=r"metrics=\['accuracy'\]"):
         model.fit(X, Y, verbose=0, callbacks=[GeneralizationError((X, Y), (X, Y))])
+
+
+@pytest.mark.parametrize(
+    "data", [(X,), (X, Y, Y), [X], X], ids=["alone", "with weights", "a list of one", "no pair"]
+)
+def test_generalization_error_of_what_is_no_pair_says_what_to_give(data):
+    with pytest.raises(ValueError, match=r"test_data must be a pair \(x, y\).*of length"):
+        GeneralizationError((X, Y), data)
+    with pytest.raises(ValueError, match=r"train_data must be a pair \(x, y\).*of length"):
+        GeneralizationError(data)
+    with pytest.raises(ValueError, match="batch_size must lie in"):
+        GeneralizationError([X, Y], batch_size=0)
+
+
+def test_generalization_error_needs_the_validation_of_every_epoch():
+    callback = GeneralizationError([X, Y])
+    with pytest.raises(ValueError, match="for every epoch"):
+        compiled(classifier()).fit(
+            X, Y, epochs=2, verbose=0, callbacks=[callback], validation_data=(X, Y), validation_freq=2
+        )
 
 
 class Stop(keras.callbacks.Callback):

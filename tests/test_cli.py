@@ -39,6 +39,16 @@ def test_every_command_has_help(command, capsys):
     assert command or all(name in printed for name in ("demo", "theta", "run", "report", "bench"))
 
 
+@pytest.mark.parametrize("command", ["demo", "theta list", "run table2", "report table2", "bench"])
+def test_an_unknown_option_shows_the_usage_of_its_command(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--nosuch"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: pls_keras {command.split()[0]} ")
+    assert said.endswith(f"pls_keras {command.split()[0]}: error: unrecognized arguments: --nosuch\n")
+
+
 def test_columns_of_a_table_line_up_on_a_terminal(capsys):
     print_aligned("Words\n\n| a | method |\n| --- | --- |\n| 1.25 | ULS |\n\n- more")
     assert capsys.readouterr().out.splitlines() == [
@@ -125,6 +135,15 @@ def test_theta_cluster_reads_a_table(tmp_path):
     pd.DataFrame(clusters.items(), columns=["label", "cluster"]).to_csv(tmp_path / "c.csv", index=False)
     main(["theta", "cluster", str(tmp_path / "c.csv"), "--out", str(tmp_path / "t.json")])
     np.testing.assert_array_equal(Theta.load(tmp_path / "t.json"), cluster_theta(clusters))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x01", b"label,cluster\na,b\nc,d,e\n"])
+@pytest.mark.parametrize("action", ["cluster", "cooccurrence"])
+def test_what_is_no_table_is_named(action, content, tmp_path, capsys):
+    (tmp_path / "c.csv").write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["theta", action, str(tmp_path / "c.csv"), "--out", str(tmp_path / "t.json")])
+    assert str(tmp_path / "c.csv") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -287,9 +306,16 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
 def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
     arguments = ["report", "tuning", "--scale", "smoke", "--results", str(tmp_path / "results")]
     arguments += ["--store", str(tmp_path / "store")]
+    folder = tmp_path / "store"
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"pls_keras run tuning --store {folder}" in capsys.readouterr().err
+    folder.mkdir()
     with pytest.raises(SystemExit):  # nothing is stored yet
         main(arguments)
-    assert "pls_keras run tuning" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"at scale smoke in {tmp_path / 'results'}, and no finished runs of it in {folder}." in said
+    assert f"run tuning --scale smoke --store {folder}, then: report tuning --store {folder}" in said
     store = RunStore(tmp_path / "store")
     for i, run in enumerate(SWEEPS["tuning"]("smoke")):
         scores = {"val_macro_f1": 0.5 + 0.01 * i, "val_nll": 1.0, "fraction": 1.0}

@@ -417,6 +417,7 @@ BAD_CALLS = {
     "text or objects": {"y_true": np.array(["cat", "dog", "cat", "dog", "cat"], object)},
     r"Dense\(2, 'softmax'\)": {"y_pred": np.zeros((5, 1))},
     "pass from_logits=True": {"from_logits": False},
+    "from_logits must be True or False. Received: 'False'": {"from_logits": "False"},
     r"smoothing_ratio must lie in \[0, 1\)": {"smoothing_ratio": 1.0},
     r"smoothing_ratio must lie in .* Received: '0.1'": {"smoothing_ratio": "0.1"},
     "Received: -0.1": {"smoothing_ratio": -0.1},

@@ -339,6 +339,8 @@ def test_no_mistake_has_no_severity():
         (lambda: ClusterShare(CLUSTERS, k=2.5), "a whole number"),
         (lambda: ExpectedCalibrationError(bins=0), "bins must lie in"),
         (lambda: ExpectedCalibrationError(bins=1.5), "a whole number"),
+        (lambda: ExpectedCalibrationError(from_logits="no"), "from_logits must be True or False"),
+        (lambda: ClusterAccuracy(["a", "b"], "sum"), "summed must be True or False"),
         (lambda: MistakeSeverity(np.ones((2, 2))), "0 on the diagonal"),
         (lambda: MistakeSeverity(np.zeros((2, 3))), "K×K array"),
         (lambda: MistakeSeverity(-LOPSIDED), "none negative"),

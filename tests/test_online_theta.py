@@ -256,6 +256,14 @@ def test_another_loss_is_an_error_that_says_what_to_compile():
         fitted(model, OnlineTheta())
 
 
+def test_two_in_one_fit_are_an_error_after_which_one_learns():
+    model, online = compiled(), OnlineTheta()
+    with pytest.raises(ValueError, match="Two OnlineTheta callbacks in one fit"):
+        fitted(model, online, callbacks=[online, OnlineTheta()])
+    fitted(model, online, epochs=1)
+    assert online.theta is model.loss.theta
+
+
 def test_a_theta_kept_in_parts_becomes_dense():
     classes = 1200
     keras.utils.set_random_seed(0)

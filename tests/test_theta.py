@@ -657,7 +657,10 @@ def test_confusion_theta_is_the_mean_mistake_of_each_true_class(as_ids):
 def test_confusion_theta_of_a_class_never_mistaken():
     with pytest.raises(ValueError, match=r"Never taken for another class: \['a', 'c'\]"):
         confusion_theta([0, 1], [0, 2], list("abc"), pseudocount=0.0)
-    np.testing.assert_allclose(confusion_theta([0, 1], [0, 2], list("abc")).row("a"), [0.0, 0.5, 0.5])
+    with pytest.warns(UserWarning, match=r"No samples of \['c'\]"):
+        theta = confusion_theta([0, 1], [0, 2], list("abc"))
+    np.testing.assert_allclose(theta.row("a"), [0.0, 0.5, 0.5])
+    np.testing.assert_allclose(theta.row("c"), [0.5, 0.5, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -689,6 +692,8 @@ def test_confusion_theta_says_what_it_received_in_a_few_words():
     assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match=r"labels\.index\(y\).*y_true of shape \(2,\), \['a', 'c'\]"):
         confusion_theta(["a", "c"], [0, 2], list("abc"))
+    with pytest.raises(ValueError, match=r"Of one-hot labels take y_true\.argmax.*shape \(2, 3\)"):
+        confusion_theta(np.eye(3)[[0, 2]], [0, 2], list("abc"))
 
 
 def test_confusion_theta_takes_ids_in_a_column_and_in_any_dtype():

@@ -19,7 +19,9 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("MPLBACKEND", "agg")  # pictures go to files
     try:
-        options = _parser(arguments[:1]).parse_args(arguments)
+        options, unknown = _parser(arguments[:1]).parse_known_args(arguments)
+        if unknown:
+            options.complain(f"unrecognized arguments: {' '.join(unknown)}")
         options.run(options)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,6 +44,7 @@ def _parser(chosen):
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
+        command.set_defaults(complain=command.error)  # with this command's usage, not that of all
         if name in chosen:
             if name != "theta":
                 importlib.import_module("pls_keras.experiments")  # says which extra is missing

@@ -1,6 +1,7 @@
 """`pls_keras bench`: measure what takes how long, as ratios of times in one process."""
 
 import json
+import logging
 
 from pls_keras.cli.arguments import positive
 from pls_keras.experiments.benchmarks.fits import bench_fits
@@ -45,6 +46,8 @@ def add_arguments(parser):
 
 
 def _run(options):
+    # It takes the steps of several losses for one that is traced again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     names = ["loss", "callbacks"] if options.what == "all" else [options.what]
     tables = {name: BENCHES[name](options) for name in names}
     if options.json:

@@ -122,8 +122,10 @@ def run_demo(dataset="digits", *, seeds=None, folder="pls-demo", **changes):
 
     print(f"\nmean ± standard deviation over the seeds, n = {seeds}; * p < 0.05 against NoLS\n")
     print_aligned(format_comparison(scores, COLUMNS))
-    print(f"\n{describe_difference(compare_methods(scores, 'accuracy'), 'accuracy')}")
-    print(describe_difference(compare_methods(scores, "ece"), "calibration error"))
+    print()
+    for column, name in (("accuracy", "accuracy"), ("ece", "calibration error")):
+        sentence = describe_difference(compare_methods(scores, column), name)
+        print(sentence[0].upper() + sentence[1:])
     print(f"\nFigures and the numbers behind them: {folder}/")
     print(
         "Next: jupyter lab notebooks/01_theta_construction.ipynb walks through thetas, and\n"

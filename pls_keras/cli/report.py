@@ -66,9 +66,13 @@ def _print_report(options):
             if report and (options.store or report.curve):
                 draw_report(options.sweep, scale, options.results, options.results)
     if not texts:
+        at_scale = f" at scale {options.scale}" if options.scale else ""
+        in_store = f", and no finished runs of it in {options.store}" if options.store else ""
+        sweep, store = options.sweep.replace("observations", "figure3"), options.store or "pls-runs"
         raise ValueError(
-            f"No results of {options.sweep} in {options.results}. Train them with: python -m pls_keras run "
-            f"{options.sweep.replace('observations', 'figure3')}, then add --store pls-runs"
+            f"No results of {options.sweep}{at_scale} in {options.results}{in_store}. Train them with: "
+            f"python -m pls_keras run {sweep} --scale {options.scale or 'paper'} --store {store}, then: "
+            f"report {options.sweep} --store {store}"
         )
     text = "\n\n".join(texts)
     print_aligned(text)

@@ -110,7 +110,7 @@ def _add_cluster(actions):
 
 
 def _build_cluster(options):
-    table = pd.read_csv(options.clusters, dtype=str, keep_default_na=False)
+    table = _table(options.clusters, dtype=str, keep_default_na=False)
     if not {"label", "cluster"} <= set(table.columns):
         raise ValueError(
             f"{options.clusters} needs columns label and cluster. Received: {list(table.columns)}"
@@ -171,7 +171,7 @@ def _add_cooccurrence(actions):
 
 
 def _build_cooccurrence(options):
-    table = pd.read_csv(options.indicator)
+    table = _table(options.indicator)
     text = list(table.select_dtypes(exclude="number").columns)
     if text:
         raise ValueError(f"{options.indicator} must hold 0 and 1. Received text in the columns {text}")
@@ -217,6 +217,13 @@ def _add_vectors(parser):
 
 def _add_out(parser):
     parser.add_argument("--out", required=True, type=file_type(".json"), help="file to write: .json")
+
+
+def _table(path, **kwargs):
+    try:
+        return pd.read_csv(path, **kwargs)
+    except ValueError as error:  # it is empty, binary, or its rows differ in length
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
 
 
 def _labels(text):

@@ -84,7 +84,7 @@ QUESTIONS = {
         "The learning rate, not the norm: sort norms.",
         decimals=4,
     ),
-    "3.2": Question(lambda: 0.37, "|test error − training error|, a fraction (the paper's section 4.1)."),
+    "3.2": Question(lambda: 0.37, "|test error − training error|, a fraction, not per cent (section 4.1)."),
     "3.3": Question(lambda: "less", "Is p − q positive or negative for the true class?"),
     "3.4": Question(_smaller_than, "Divide two entries of by_method.", decimals=2),
     "4.1": Question(

@@ -13,6 +13,7 @@ from pls_keras.thetas.checks import (
     class_labels,
     cluster_ids,
     extent,
+    flag,
     frame_labels,
     names,
     number,
@@ -51,7 +52,8 @@ def uniform_theta(labels_or_classes, include_true=True):
             raise ValueError(f"Theta needs at least 2 classes. Received: {labels_or_classes}")
         labels_or_classes = range(labels_or_classes)
     labels = class_labels(labels_or_classes)
-    provenance = {"builder": "uniform_theta", "include_true": bool(include_true)}
+    include_true = flag(include_true, "include_true")
+    provenance = {"builder": "uniform_theta", "include_true": include_true}
     return _grouped(labels, np.zeros(len(labels), "int32"), include_true, provenance)
 
 
@@ -79,6 +81,7 @@ def cluster_theta(clusters, include_true=False):
     """
     labels, clusters = by_label(pairs(clusters, "clusters"))
     clusters = names(clusters, "The names of clusters")
+    include_true = flag(include_true, "include_true")
     groups = cluster_ids(clusters)
     alone = [label for label, size in zip(labels, np.bincount(groups)[groups], strict=True) if size == 1]
     if alone and not include_true:
@@ -90,7 +93,7 @@ def cluster_theta(clusters, include_true=False):
     provenance = {
         "builder": "cluster_theta",
         "clusters": dict(zip(labels, clusters, strict=True)),
-        "include_true": bool(include_true),
+        "include_true": include_true,
     }
     return _grouped(labels, groups, include_true, provenance)
 
@@ -125,7 +128,7 @@ def hierarchy_theta(tree, labels=None, *, beta=1.0, include_true=False):
     Reference:
         Bertinetto et al., "Making Better Mistakes", 2020, section 3.2.
     """
-    beta = number(beta, "beta")
+    beta, include_true = number(beta, "beta"), flag(include_true, "include_true")
     paths = class_paths(tree, is_ordered=labels is None)
     labels, heights = class_heights(paths, labels)
     # Relative to the nearest, so that no beta underflows.
@@ -136,7 +139,7 @@ def hierarchy_theta(tree, labels=None, *, beta=1.0, include_true=False):
     provenance = {
         "builder": "hierarchy_theta",
         "beta": beta,
-        "include_true": bool(include_true),
+        "include_true": include_true,
         "tree": {label: list(paths[label]) for label in labels},
     }
     return Theta(shares / shares.sum(axis=1, keepdims=True), labels, provenance=provenance)
@@ -232,6 +235,7 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
     """
     columns = indicator.columns if isinstance(indicator, pd.DataFrame) else pd.RangeIndex(0)
     labels = frame_labels(columns, labels, "indicator")
+    given = indicator
     try:
         indicator = scipy.sparse.csr_array(indicator, dtype="float64")
         fits = indicator.shape[1:] == (len(labels),) and np.isin(indicator.data, (0, 1)).all()
@@ -240,7 +244,7 @@ def cooccurrence_theta(indicator, labels, *, pseudocount=0.0):
     if not fits:
         raise ValueError(
             f"indicator must hold 0 and 1 in a column for each of the {len(labels)} labels, a row a "
-            f"sample. Received: {shown(indicator)}"
+            f"sample. Received: {shown(given)}"
         )
     counts = (indicator.T @ indicator).toarray()
     provenance = {"builder": "cooccurrence_theta", "samples": indicator.shape[0]}
@@ -261,7 +265,8 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
 
     Returns:
         `Theta`: entry [true, other] is the share of `other` in what the model gave the classes beside
-        `true`, for samples of `true`.
+        `true`, for samples of `true`. The row of a class without samples is uniform, and a warning names
+        it.
 
     Raises:
         ValueError: if a class is never mistaken and `pseudocount` is 0, or if an argument is out of
@@ -279,16 +284,20 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
     fits = y_true.ndim == 1 and y_pred.shape in (y_true.shape, (len(y_true), len(labels)))
     fits = fits and all(np.isin(ids, range(len(labels))).all() for ids in (y_true, y_pred)[: 1 + are_ids])
     if not fits or y_pred.dtype.kind not in "biuf":
+        from_ids = "Ids that count from 1 need y - 1; of text take its place in labels, labels.index(y)."
+        advice = "Of one-hot labels take y_true.argmax(axis=1)." if y_true.ndim == 2 else from_ids
         raise ValueError(
             f"y_true must hold class ids in [0, {len(labels)}), shape (n,), and y_pred as many ids or "
-            f"probabilities, shape (n, {len(labels)}). Ids that count from 1 need y - 1; of text take its "
-            f"place in labels, labels.index(y). Received: y_true {extent(y_true)}, and y_pred "
-            f"{extent(y_pred)}"
+            f"probabilities, shape (n, {len(labels)}). {advice} Received: y_true {extent(y_true)}, and "
+            f"y_pred {extent(y_pred)}"
         )
     y_true = y_true.astype(int)
     if not are_ids and not (np.all(y_pred >= 0) and np.allclose(y_pred.sum(axis=1), 1, atol=1e-2)):
         raise ValueError("y_pred must hold probabilities that sum to one in each row; take their softmax.")
     predictions = np.eye(len(labels))[y_pred.astype(int)] if are_ids else y_pred.astype("float64")
+    absent = [labels[i] for i in np.setdiff1d(range(len(labels)), y_true)]
+    if absent and pseudocount:
+        warnings.warn(f"No samples of {absent[:20]}: what they are taken for is uniform.", stacklevel=2)
     counts = np.zeros((len(labels), len(labels)))
     np.add.at(counts, y_true, predictions)
     provenance = {"builder": "confusion_theta", "samples": len(y_true), "probabilities": not are_ids}
@@ -312,8 +321,6 @@ def _from_counts(counts, labels, pseudocount, provenance, complaint):
 
 def _grouped(labels, groups, include_true, provenance):
     """Equal shares within each group; a class alone in its group keeps its own mass."""
-    if not isinstance(include_true, (bool, np.bool_)):
-        raise ValueError(f"include_true must be True or False. Received: {shown(include_true)}")
     sizes = np.bincount(groups)[groups]
     alone = sizes == 1
     group_weight = np.where(alone, 1.0, 1 / np.maximum(sizes - (not include_true), 1))

@@ -92,6 +92,13 @@ def cluster_ids(names):
     return pd.factorize(np.array(names, object))[0].astype("int32")
 
 
+def flag(value, what):
+    """True or False, and no text that counts as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{what} must be True or False. Received: {shown(value)}")
+    return bool(value)
+
+
 def whole_number(value, what, low, high):
     """A whole number in [low, high]."""
     is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)

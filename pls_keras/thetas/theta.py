@@ -21,7 +21,7 @@ SHIPPED = pathlib.Path(__file__).parent
 
 @keras.saving.register_keras_serializable(package="pls_keras")
 class Theta:
-    """A row-stochastic relation between classes: `theta[true, other]`, shape (classes, classes).
+    """A row-stochastic relation between classes: entry [true, other], shape (classes, classes).
 
     Row `t` is the distribution that takes the mass ε from true class `t` (eq. 3.1). A theta is
     immutable and acts as an array, `np.asarray(theta)`.

@@ -61,7 +61,8 @@ def train_padded(runs):
         layer = text_vectorization(texts.texts[train], min_count=run.min_count, max_words=None)
         tokens = keras.ops.convert_to_numpy(layer(list(texts.texts)))
         embeddings, _ = embed(run, layer.get_vocabulary())
-        model = build_text_model(run, texts, embeddings, steps=run.epochs * len(train) // run.batch_size)
+        steps = run.epochs * len(train) // run.batch_size
+        model = build_text_model(run, texts, embeddings, steps, run.theta(texts))
         model.fit(
             tokens[train],
             texts.y[train],
