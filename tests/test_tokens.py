@@ -76,7 +76,7 @@ def test_an_epoch_of_batches_holds_each_text_once_with_its_target(shuffle):
         for i in range(len(batches)):
             x, y = batches[i]
             np.testing.assert_array_equal((x > 0).sum(axis=1), lengths[y])
-            assert x.shape[1] < lengths[y].max() + 8
+            assert x.shape[1] < lengths[y].max() + (8 if keras.backend.backend() == "jax" else 2)
         batches.on_epoch_end()
 
 
@@ -91,6 +91,15 @@ def test_shuffled_batches_change_with_epoch_and_seed_and_repeat_with_the_same_se
     assert (first != second).any()
     np.testing.assert_array_equal(first, orders(0)[0])
     assert (first != orders(1)[0]).any()
+
+
+def test_the_first_two_batches_leave_the_length_open_in_every_epoch():
+    # Otherwise a model that has met the width 8 alone fails at the first batch of width 5.
+    for seed in range(10):
+        batches = LengthBatches(tokens_of([5, 5] + [8] * 10), np.zeros(12), 2, shuffle=True, seed=seed)
+        for _ in range(5):
+            assert batches[0][0].shape[1] != batches[1][0].shape[1]
+            batches.on_epoch_end()
 
 
 @pytest.mark.parametrize("texts", [1, 16, 17, 40])

@@ -122,8 +122,7 @@ class LengthBatches(keras.utils.PyDataset):
         noise = self.rng.uniform(0, 4, len(self.lengths)) if self.shuffle else 0
         rows = np.argsort(self.lengths + noise, kind="stable")
         batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-        # Keras takes the shape of all batches from the first two. The shortest and the longest
-        # tell it that the length is open.
+        # The longest comes early: if it does not fit into memory, that shows at once.
         first, *middle, last = batches if len(batches) > 1 else [batches[0][:0], batches[0]]
         if self.shuffle:
             self.rng.shuffle(middle)
@@ -138,6 +137,13 @@ class LengthBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         rows = self.batches[index]
-        # Lengths in steps of 8, so that a compiler meets few shapes.
-        length = min(-(-self.lengths[rows].max() // 8) * 8, self.tokens.shape[1])
-        return self.tokens[rows, :length], self.y[rows]
+        tokens = self.tokens[rows, : self._length(rows)]
+        if index == 1 and self._length(self.batches[0]) == tokens.shape[1]:
+            # Keras takes the shape of all batches from the first two, and the length must stay open.
+            tokens = np.pad(tokens, ((0, 0), (0, 1)), constant_values=PADDING)
+        return tokens, self.y[rows]
+
+    def _length(self, rows):
+        # JAX compiles for each shape: there in steps of 8 words, so that it meets few.
+        step = 8 if keras.backend.backend() == "jax" else 1
+        return min(-(-self.lengths[rows].max() // step) * step, self.tokens.shape[1])
