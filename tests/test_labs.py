@@ -8,6 +8,7 @@ import pytest
 from pls_keras import Theta, cluster_theta, uniform_theta
 from pls_keras.labs import check, opening, show_report, target_slider
 from pls_keras.labs.answers import QUESTIONS
+from pls_keras.reports.plots import plot_targets
 
 NOTEBOOKS = pathlib.Path(__file__).parents[1] / "notebooks"
 
@@ -76,16 +77,21 @@ def test_check_tells_right_from_wrong_and_never_raises(question, answer, right, 
 def test_the_slider_draws_what_is_chosen_on_one_axis(monkeypatch):
     pytest.importorskip("ipywidgets")
     drawn = []
-    monkeypatch.setattr(
-        "pls_keras.labs.plot_targets", lambda *args, **options: drawn.append((args, options))
-    )
+
+    def draw(*args, **options):
+        drawn.append((args, options))
+        return plot_targets(*args, **options)
+
+    monkeypatch.setattr("pls_keras.labs.plot_targets", draw)
     semls = Theta.load("cifar10-semls")
-    slider = target_slider(semls, "dog")
-    label, smoothing_ratio, power = slider.children[:3]
+    label, smoothing_ratio, power, picture = target_slider(semls, "dog").children
+    first = bytes(picture.value)
+    assert first.startswith(b"\x89PNG")
+    assert int(picture.width) <= 930
     assert label.options == semls.labels
     assert label.value == "dog"
     label.value, smoothing_ratio.value, power.value = "cat", 0.2, 3.0
-    slider.update()
+    assert bytes(picture.value) != first
     (thetas, chosen, epsilon), options = drawn[-1]
     assert (chosen, epsilon) == ("cat", 0.2)
     assert options == drawn[0][1]

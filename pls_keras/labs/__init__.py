@@ -1,5 +1,7 @@
 """For the notebooks: opening figures, reports, exercises that check themselves, and a slider."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -145,18 +147,28 @@ def target_slider(theta, label):
     require("notebooks", "ipywidgets")
     import ipywidgets
 
-    def draw(label, smoothing_ratio, power):
+    # A picture as a widget: with the output of `ipywidgets.interactive`, nbconvert may wait without end.
+    picture = ipywidgets.Image(format="png")
+    chosen = ipywidgets.Dropdown(options=theta.labels, value=label, description="class")
+    smoothing_ratio = ipywidgets.FloatSlider(0.1, min=0.01, max=0.3, step=0.01, description="ε")
+    power = ipywidgets.FloatSlider(8.0, min=0.5, max=16, step=0.5, description="power")
+
+    def draw(change=None):
         thetas = {
             "NoLS": None,
             "ULS": uniform_theta(theta.labels),
-            f"SEMLS^{power:g}": theta.sharpen(power),
+            f"SEMLS^{power.value:g}": theta.sharpen(power.value),
         }
-        plot_targets(thetas, label, smoothing_ratio, limit=LARGEST_MASS)
-        plt.show()
+        axes = plot_targets(thetas, chosen.value, smoothing_ratio.value, limit=LARGEST_MASS)
+        figure = axes[0].figure
+        with io.BytesIO() as file:
+            figure.savefig(file, format="png", dpi=2 * figure.dpi)  # sharp on any screen
+            picture.value = file.getvalue()
+        picture.width = round(figure.get_figwidth() * figure.dpi)
+        plt.close(figure)
 
-    return ipywidgets.interactive(
-        draw,
-        label=ipywidgets.Dropdown(options=theta.labels, value=label, description="class"),
-        smoothing_ratio=ipywidgets.FloatSlider(0.1, min=0.01, max=0.3, step=0.01, description="ε"),
-        power=ipywidgets.FloatSlider(8.0, min=0.5, max=16, step=0.5, description="power"),
-    )
+    controls = [chosen, smoothing_ratio, power]
+    for control in controls:
+        control.observe(draw, "value")
+    draw()
+    return ipywidgets.VBox([*controls, picture])
