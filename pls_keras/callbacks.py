@@ -258,8 +258,8 @@ class GeneralizationError(keras.callbacks.Callback):
             if self.metric not in scores:
                 raise ValueError(
                     f"GeneralizationError needs the metric {self.metric!r} on {source}. Received: "
-                    f"{sorted(scores)}. Compile with metrics=['accuracy'], and give fit its "
-                    "validation_data, for every epoch, or this callback its test_data."
+                    f"{sorted(scores)}. Compile with metrics=['accuracy'], or name another by metric=…, "
+                    "and give fit its validation_data, for every epoch, or this callback its test_data."
                 )
         logs.update(
             generalization_error=abs(train[self.metric] - test[self.metric]),
@@ -294,7 +294,8 @@ class OnlineTheta(keras.callbacks.Callback):
     classified correctly, in training mode, as they went by (Zhang et al., 2021, "Online Label
     Smoothing"); a class without any keeps its row. Training begins with the theta of the compiled
     `PreferentialSmoothingLoss`, such as `uniform_theta(labels)`, and that loss has the last theta when
-    it ends. So a model saved at any epoch has its theta, and training goes on from it.
+    it ends. So a model saved at any epoch has its theta, and training goes on from it; callbacks that save
+    the model come after this one in the list. `BackupAndRestore` keeps weights alone, and not theta.
 
     The sums are made inside the compiled step, which is compiled once, on every backend; theta reaches
     it as a variable. Sample weights do not count; soft labels count as their largest share. Theta is
@@ -336,10 +337,13 @@ class OnlineTheta(keras.callbacks.Callback):
             for loss in keras.tree.flatten(self.model.loss)
             if isinstance(loss, PreferentialSmoothingLoss)
         ]
-        if len(losses) != 1:
+        outputs = getattr(self.model, "outputs", None) or [None]
+        for_all = len(outputs) > 1 and not keras.tree.is_nested(self.model.loss)
+        if len(losses) != 1 or for_all:
             raise ValueError(
-                "OnlineTheta needs a model compiled with one PreferentialSmoothingLoss, for instance "
-                f"PreferentialSmoothingLoss(uniform_theta(labels)). Received: loss={self.model.loss}"
+                "OnlineTheta needs a model compiled with one PreferentialSmoothingLoss, of one output, for "
+                "instance PreferentialSmoothingLoss(uniform_theta(labels)). Received: "
+                f"loss={self.model.loss}, {len(outputs)} outputs"
             )
         [self._loss] = losses
         if self._loss.observer is not None:
@@ -354,7 +358,7 @@ class OnlineTheta(keras.callbacks.Callback):
             self._observer = _CorrectPredictions(self)
         self._loss.observer = self._observer
         # Among the metrics, so that JAX takes its variables along from step to step.
-        self.model._compile_loss.metrics.append(self._observer)
+        self.model._metrics.append(self._observer)
         self._compile_anew()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -390,7 +394,7 @@ class OnlineTheta(keras.callbacks.Callback):
 
     def _detach(self):
         self._loss.observer = None
-        metrics = self.model._compile_loss.metrics
+        metrics = self.model._metrics
         metrics[:] = [metric for metric in metrics if metric is not self._observer]
         self._compile_anew()
 

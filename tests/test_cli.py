@@ -180,11 +180,12 @@ def test_theta_semantic_reads_vectors_and_stand_ins(tmp_path):
 
 def test_theta_cooccurrence_reads_a_table_of_zeros_and_ones(tmp_path):
     table = pd.DataFrame({"joy": [1, 1, 0], "love": [1, 0, 1], "fear": [0, 1, 1]})
-    table.to_csv(tmp_path / "i.csv", index=False)
-    main(["theta", "cooccurrence", str(tmp_path / "i.csv"), "--out", str(tmp_path / "t.json")])
-    np.testing.assert_array_equal(
-        Theta.load(tmp_path / "t.json"), cooccurrence_theta(table.to_numpy(), table.columns)
-    )
+    for written in (table, table.astype(bool)):
+        written.to_csv(tmp_path / "i.csv", index=False)
+        main(["theta", "cooccurrence", str(tmp_path / "i.csv"), "--out", str(tmp_path / "t.json")])
+        np.testing.assert_array_equal(
+            Theta.load(tmp_path / "t.json"), cooccurrence_theta(table.to_numpy(), table.columns)
+        )
 
 
 @pytest.mark.realdata
@@ -220,6 +221,10 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["demo", "--out", "c.csv"], "exists: 'c.csv'"),
         (["demo", "--images", "1"], "of 10 classes, and a run needs one of each"),
         (["run", "table1", "--vectors", "glove.txt"], "--vectors is for texts"),
+        (["run", "table2", "--scale", "smoke", "--vectors", "v.txt"], "has random word vectors"),
+        (["report", "table2", "--scale", "smoke", "--store", "no"], "run table2 --scale smoke --store no"),
+        (["report", "readme", "--results", "nowhere"], "folder that holds README.md"),
+        (["theta", "cooccurrence", "index.csv", "--out", "t.json"], "without a name: ['Unnamed: 0']"),
         (["run", "table1", "--skip", "nowhere"], "nowhere holds no results of table1"),
     ],
 )
@@ -230,6 +235,7 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path))
     pathlib.Path("c.csv").write_text("label,cluster\ncat,x\ncat,y\n")
     pathlib.Path("d.csv").write_text("label,cluster\ncat,x\ndog,\n")
+    pathlib.Path("index.csv").write_text(",cat,dog\n0,1,1\n1,1,1\n")
     pathlib.Path("list.json").write_text('["cat", "dog"]')
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -309,7 +315,7 @@ def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
     folder = tmp_path / "store"
     with pytest.raises(SystemExit):
         main(arguments)
-    assert f"pls_keras run tuning --store {folder}" in capsys.readouterr().err
+    assert f"pls_keras run tuning --scale smoke --store {folder}" in capsys.readouterr().err
     folder.mkdir()
     with pytest.raises(SystemExit):  # nothing is stored yet
         main(arguments)

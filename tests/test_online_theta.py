@@ -264,6 +264,28 @@ def test_two_in_one_fit_are_an_error_after_which_one_learns():
     assert online.theta is model.loss.theta
 
 
+def two_outputs(loss):
+    inputs = keras.Input((5,))
+    ends = {name: keras.layers.Dense(K, "softmax", name=name)(inputs) for name in ("a", "b")}
+    model = keras.Model(inputs, ends)
+    model.compile("sgd", loss)
+    return model
+
+
+def test_one_output_of_two_learns():
+    online = OnlineTheta()
+    model = two_outputs(
+        {"a": PreferentialSmoothingLoss(uniform_theta(K)), "b": "sparse_categorical_crossentropy"}
+    )
+    history = model.fit(X, {"a": Y, "b": Y}, epochs=2, verbose=0, callbacks=[online])
+    assert set(history.history) == {"loss", "a_loss", "b_loss"}
+    assert np.asarray(online.theta).std() > 0
+    with pytest.raises(ValueError, match=r"of one output.*2 outputs"):
+        two_outputs(PreferentialSmoothingLoss(uniform_theta(K))).fit(
+            X, {"a": Y, "b": Y}, verbose=0, callbacks=[online]
+        )
+
+
 def test_a_theta_kept_in_parts_becomes_dense():
     classes = 1200
     keras.utils.set_random_seed(0)

@@ -15,13 +15,22 @@ BACKEND = keras.backend.backend()
 SOURCES = pathlib.Path(pls_keras.__file__).parent.rglob("*.py")
 
 
-def a_compiled_loss_lists_its_metrics_among_the_models():
-    """callbacks: OnlineTheta's sums ride there from step to step; GradientNorm tells compilations apart."""
+def each_compilation_has_a_loss_of_its_own():
+    """callbacks: GradientNorm tells compilations apart by it."""
+    model = small_model()
+    model.compile("sgd", "mse")
+    first = model._compile_loss
+    model.compile("sgd", "mse")
+    assert model._compile_loss is not first
+
+
+def a_model_lists_metrics_of_its_own():
+    """callbacks: OnlineTheta's sums ride there from step to step."""
     model = small_model()
     metric = keras.metrics.Mean(name="rider")
     model.compile("sgd", "mse")
     model.fit(np.zeros((2, 3)), np.zeros((2, 3)), verbose=0)
-    model._compile_loss.metrics.append(metric)
+    model._metrics.append(metric)
     assert metric in model.metrics
 
 
@@ -87,7 +96,8 @@ def joblib_says_that_a_worker_was_killed():
 
 
 PARTS = {
-    "_compile_loss": a_compiled_loss_lists_its_metrics_among_the_models,
+    "_compile_loss": each_compilation_has_a_loss_of_its_own,
+    "_metrics": a_model_lists_metrics_of_its_own,
     "_keras_logits": a_softmax_leaves_its_logits,
     "keras.src.backend.common.masking": a_mask_reaches_the_reduction_of_a_loss,
     "keras.src.backend.common.symbolic_scope": asked_for_shapes_alone_a_function_can_tell,

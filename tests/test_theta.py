@@ -696,6 +696,13 @@ def test_confusion_theta_says_what_it_received_in_a_few_words():
         confusion_theta(np.eye(3)[[0, 2]], [0, 2], list("abc"))
 
 
+def test_confusion_theta_refuses_predictions_whose_columns_are_other_labels():
+    p = pd.DataFrame(np.eye(3), columns=["b", "a", "c"])
+    with pytest.raises(ValueError, match="labels must be those of y_pred"):
+        confusion_theta([0, 1, 2], p, list("abc"))
+    assert confusion_theta([1, 0, 2], p, list("bac")) == confusion_theta([1, 0, 2], np.eye(3), list("bac"))
+
+
 def test_confusion_theta_takes_ids_in_a_column_and_in_any_dtype():
     expected = confusion_theta([0, 2, 1], [1, 2, 0], LABELS)
     column = np.array([[0.0], [2.0], [1.0]], "float32")

@@ -42,7 +42,8 @@ def _run(options):
         if not pathlib.Path(options.store).is_dir():
             raise ValueError(
                 f"--store: there is no folder {options.store!r}. Runs get into it with: "
-                f"python -m pls_keras run {options.sweep} --store {options.store}"
+                f"python -m pls_keras run {options.sweep} --scale {options.scale or 'paper'} --store "
+                f"{options.store}"
             )
         merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
     if options.sweep == "figure2":
@@ -50,9 +51,11 @@ def _run(options):
         print(theta.to_frame().round(3).to_string())
         draw_theta(theta, options.results / "figure2.png")
     elif options.sweep == "readme":
-        for page in (*PAGES, options.results / "README.md"):
-            if page.is_file():
-                _write_tables(page, options.results)
+        pages = [page for page in (*PAGES, options.results / "README.md") if page.is_file()]
+        if not pages:
+            raise ValueError("None of its pages is here. Run it in the folder that holds README.md.")
+        for page in pages:
+            _write_tables(page, options.results)
     else:
         _print_report(options)
 

@@ -37,6 +37,8 @@ def add_arguments(parser):
 
 
 def _run(options):
+    if options.vectors and options.scale == "smoke":
+        raise ValueError("--vectors: a smoke run has random word vectors. Leave it out, or the scale.")
     runs = sweep_runs(options.sweep, options.scale, options.vectors)
     if options.skip:
         kept = read_results(options.skip, options.sweep, runs)
@@ -55,4 +57,6 @@ def _run(options):
         engine=options.engine,
         threads=options.threads,
     )
-    print(f"Done. See: python -m pls_keras report {options.sweep} --store {options.store}")
+    # What is a try does not belong among the kept results.
+    aside = f" --results {options.store}-results" if options.scale == "smoke" else ""
+    print(f"Done. See: python -m pls_keras report {options.sweep} --store {options.store}{aside}")

@@ -172,7 +172,12 @@ def _add_cooccurrence(actions):
 
 def _build_cooccurrence(options):
     table = _table(options.indicator)
-    text = list(table.select_dtypes(exclude="number").columns)
+    if nameless := [name for name in table.columns if name.startswith("Unnamed: ")]:
+        raise ValueError(
+            f"{options.indicator} has columns without a name: {nameless}. Each must be a label; pandas "
+            "writes no others with to_csv(…, index=False)."
+        )
+    text = list(table.select_dtypes(exclude=["number", "bool"]).columns)
     if text:
         raise ValueError(f"{options.indicator} must hold 0 and 1. Received text in the columns {text}")
     theta = cooccurrence_theta(table, table.columns, pseudocount=options.pseudocount)

@@ -278,7 +278,8 @@ def confusion_theta(y_true, y_pred, labels, *, pseudocount=0.1):
         >>> theta.row("cat").to_dict()
         {'cat': 0.0, 'dog': 0.6, 'fox': 0.4}
     """
-    labels = class_labels(labels)
+    columns = y_pred.columns if isinstance(y_pred, pd.DataFrame) else pd.RangeIndex(0)
+    labels = frame_labels(columns, labels, "y_pred")
     y_true, y_pred = (y[:, 0] if y.shape[1:] == (1,) else y for y in map(np.asarray, (y_true, y_pred)))
     are_ids = y_pred.ndim == 1
     fits = y_true.ndim == 1 and y_pred.shape in (y_true.shape, (len(y_true), len(labels)))
