@@ -72,6 +72,7 @@ def test_a_run_stopped_twice_ends_as_one_that_was_not(run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:No samples of")  # where all validation images are of one class
 def test_a_run_of_confusion_learns_theta_from_validation_images_alone():
     run, seen = LEARNED[1], []
 
