@@ -1,11 +1,13 @@
 """Images: the digits that come along, and CIFAR's official facts."""
 
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -90,6 +92,25 @@ def test_where_tfds_cannot_work_the_error_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="Set TFDS_DATA_DIR, or data_dir"):
         load_cifar("cifar10", data_dir=no_folder, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache" / "cifar10").exists()
+
+
+def test_workers_that_start_together_prepare_images_once(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets")
+    rng, calls = np.random.default_rng(0), []
+
+    def read(name, data_dir):
+        calls.append(name)
+        time.sleep(0.2)  # the other is there by now
+        sizes = {"train": 20_000, "test": 10}
+        arrays = {f"x_{part}": np.zeros((n, 2, 2, 3), "uint8") for part, n in sizes.items()}
+        arrays |= {f"y_{part}": rng.integers(0, 10, n, "int32") for part, n in sizes.items()}
+        return arrays, {"labels": list("abcdefghij"), "superclasses": None}
+
+    monkeypatch.setattr("pls_keras.data.images._read_cifar", read)
+    with concurrent.futures.ThreadPoolExecutor(2) as workers:
+        loads = [workers.submit(load_cifar, "cifar10", cache_dir=tmp_path / "new") for _ in range(2)]
+        assert [len(load.result().x_val) for load in loads] == [10_000, 10_000]
+    assert calls == ["cifar10"]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """The emotion corpora."""
 
 import re
+import zipfile
 
+import keras
 import numpy as np
 import pytest
 
 from pls_keras import cooccurrence_theta
 from pls_keras.data import labels, load_text
+from pls_keras.data.text import Source
 
 OFFICIAL = {
     "tec": "Jan9-2012-tweets-clean.txt",
@@ -74,6 +77,34 @@ def test_a_missing_file_without_network_names_file_address_and_folder(offline_ho
     assert re.search(r"Get it from https?://\S+", message)
     assert f"into the folder {offline_home} as {OFFICIAL[name]}" in message
     assert "refused" in message
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_download_is_whole_or_not_there(offline_home, tmp_path, monkeypatch, packed):
+    official = tmp_path / "official" / "CBET.csv"
+    official.parent.mkdir()
+    official.write_text(",".join(["id", "text", *labels.CBET_LABELS]) + "\n1,a,1,0,0,0,0,0,0,0,0\n")
+    if packed:
+        with zipfile.ZipFile(f"{official}.zip", "w") as archive:
+            archive.write(official, official.name)
+    url = f"{official.as_uri()}{'.zip' * packed}"
+    monkeypatch.setattr("pls_keras.data.text.CBET", Source("CBET.csv", url, None))
+    path, get_file = offline_home / "CBET.csv", keras.utils.get_file
+
+    def interrupted(*args, **kwargs):
+        get_file(*args, **kwargs)
+        assert not path.exists()  # nor would another process see a part of it
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.utils, "get_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_text("cbet")
+    assert not list(offline_home.iterdir())
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.warns(UserWarning, match="1 of 76,860 rows"):
+        assert load_text("cbet").texts.tolist() == ["a"]
+    assert [file.name for file in offline_home.iterdir()] == ["CBET.csv"]
+    assert path.read_bytes() == official.read_bytes()
 
 
 @realdata

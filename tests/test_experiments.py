@@ -311,11 +311,12 @@ def test_a_text_run_that_diverges_says_so():
 @pytest.mark.slow
 def test_runs_that_fail_are_named_after_the_others_are_trained(tmp_path):
     store = RunStore(tmp_path)
-    good, bad = small_run("NoLS"), small_run("NoLS", train_images=5000)
-    with pytest.raises(RuntimeError, match=rf"1 runs ended .*seed 0 .key {bad.key}.: ValueError.*1197"):
-        run_sweep([bad, good], store)
-    assert good in store
-    assert bad not in store
+    good, *bad = small_run("NoLS"), *(small_run(method, train_images=5000) for method in ("NoLS", "ULS"))
+    names = ", ".join(f"digits {run.method} seed 0 .key {run.key}." for run in bad)
+    with pytest.raises(RuntimeError, match=rf"2 runs ended .*{names}: ValueError.*1197") as error:
+        run_sweep([*bad, good], store)
+    assert str(error.value).count("ValueError") == 1  # both for the same reason
+    assert [run in store for run in (good, *bad)] == [True, False, False]
 
 
 def test_a_sweep_trains_what_the_store_lacks_and_nothing_else(tmp_path):

@@ -5,8 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
-import uuid
+import tempfile
 
 import keras
 import numpy as np
@@ -144,8 +143,14 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
         cache_dir = keras_home() / "pls_keras"
     folder = pathlib.Path(cache_dir) / name
     if not folder.exists():
-        arrays, facts = _read_cifar(name, data_dir)
-        _store(folder, arrays, facts)
+        require("images", "tensorflow", "tensorflow_datasets", "importlib_resources", "filelock")
+        import filelock
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # One process at a time: two that download and prepare the same images get into each other's way.
+        with filelock.FileLock(folder.with_name(f".{name}.lock")):
+            if not folder.exists():
+                _store(folder, *_read_cifar(name, data_dir))
     facts = json.loads((folder / "facts.json").read_text())
     arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAYS}
     return _with_validation(name, num_val=10_000, seed=seed, arrays=arrays, **facts)
@@ -153,7 +158,6 @@ def load_cifar(name, *, seed=0, data_dir=None, cache_dir=None):
 
 def _read_cifar(name, data_dir):
     """The official arrays in the official order, by way of TFDS, and what else is known of them."""
-    require("images", "tensorflow", "tensorflow_datasets", "importlib_resources")
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -189,19 +193,14 @@ def _read_cifar(name, data_dir):
 
 
 def _store(folder, arrays, facts):
-    """Write a folder whole or not at all, also if several processes do so at once."""
-    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    part.mkdir(parents=True)
-    try:
+    """Write a folder whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as temporary:
+        part = pathlib.Path(temporary) / folder.name
+        part.mkdir()
         for key, array in arrays.items():
             np.save(part / f"{key}.npy", array)
         (part / "facts.json").write_text(json.dumps(facts))
         os.replace(part, folder)
-    except OSError:
-        if not folder.exists():  # else another process was first, with the same files
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _with_validation(name, labels, arrays, *, num_val, seed, superclasses=None):

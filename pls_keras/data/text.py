@@ -5,7 +5,9 @@ import dataclasses
 import hashlib
 import html
 import io
+import os
 import pathlib
+import tempfile
 import warnings
 import zipfile
 
@@ -265,8 +267,12 @@ def _fetch(source):
 
 
 def _download(source, path):
+    """Get a file whole or not at all, also if several processes do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     name = pathlib.PurePosixPath(source.url).name
-    got = keras.utils.get_file(name, source.url, cache_dir=path.parents[2], cache_subdir=str(FOLDER))
-    if name != path.name:
-        with zipfile.ZipFile(got) as archive:
-            path.write_bytes(archive.read(path.name))
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as part:
+        got = keras.utils.get_file(name, source.url, cache_dir=part)
+        if name != path.name:
+            with zipfile.ZipFile(got) as archive:
+                got = archive.extract(path.name, part)
+        os.replace(got, path)

@@ -118,9 +118,10 @@ class LengthBatches(keras.utils.PyDataset):
         self.on_epoch_end()
 
     def on_epoch_end(self):
-        # Noise of a few words lets texts meet others from epoch to epoch.
-        noise = self.rng.uniform(0, 4, len(self.lengths)) if self.shuffle else 0
-        rows = np.argsort(self.lengths + noise, kind="stable")
+        rows = np.arange(len(self.lengths))
+        if self.shuffle:  # texts of the same length meet others from epoch to epoch
+            self.rng.shuffle(rows)
+        rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         # The longest comes early: if it does not fit into memory, that shows at once.
         first, *middle, last = batches if len(batches) > 1 else [batches[0][:0], batches[0]]

@@ -115,10 +115,12 @@ def train_runs(runs, workers=None):
 def _raise_if_failed(failed):
     """Name the runs that ended without a result; all others are stored."""
     if failed:
-        lines = [
-            f"{run.dataset} {run.method} seed {run.seed} (key {run.key}): {error}"
-            for run, error in failed.items()
-        ]
+        names = {}
+        for run, error in failed.items():
+            names.setdefault(error, []).append(
+                f"{run.dataset} {run.method} seed {run.seed} (key {run.key})"
+            )
+        lines = [f"{', '.join(runs)}: {error}" for error, runs in names.items()]
         raise RuntimeError(f"{len(failed)} runs ended without a result. " + "; ".join(lines))
 
 
