@@ -61,8 +61,9 @@ def test_training_is_measured_beside_pytorch_and_the_matrix_rate(clock, one_bloc
 def test_the_twin_in_pytorch_has_the_same_network():
     pytest.importorskip("torch")
     for blocks in ((2, 2, 2, 2), (1, 1)):
-        twin = PyTorchTwin(blocks, 4, "float32")
-        sizes = sorted(np.prod(v.shape) for v in ResNet(blocks, width=4).trainable_variables)
+        # Of less than eight channels oneDNN's kernel for AVX2 reads beyond its memory (PyTorch 2.13).
+        twin = PyTorchTwin(blocks, 8, "float32")
+        sizes = sorted(np.prod(v.shape) for v in ResNet(blocks, width=8).trainable_variables)
         assert sorted(p.numel() for p in twin.network.parameters()) == sizes
     before = [p.detach().clone() for p in twin.network.parameters()]
     x = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")

@@ -18,6 +18,7 @@ EXCEPTION = ("pls_keras.thetas.theta", "pls_keras.reports.plots")
 # What may be imported inside a function: packages that are heavy, or not installed everywhere.
 LAZY = {
     "IPython": "an extra",
+    "filelock": "an extra",
     "gensim": "a second, for those alone who load vectors",
     "ipywidgets": "an extra",
     "jax": "a backend",
