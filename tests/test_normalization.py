@@ -261,7 +261,7 @@ def test_ten_steps_of_a_resnet_with_both():
     trained = []
     for layer in (BatchNormalization, keras.layers.BatchNormalization):
         keras.utils.set_random_seed(0)
-        ours = ResNet((1, 1), input_shape=(8, 8, 3), width=4, unbiased_variance=False)
+        ours = ResNet((1, 1), input_shape=(8, 8, 3), width=8, unbiased_variance=False)
         # `clone_model` keeps all else.
         model = keras.models.clone_model(ours, clone_function=lambda old, layer=layer: swapped(old, layer))
         model.set_weights(ours.get_weights())
