@@ -93,6 +93,23 @@ def test_shuffled_batches_change_with_epoch_and_seed_and_repeat_with_the_same_se
     assert (first != orders(1)[0]).any()
 
 
+def test_shuffled_batches_mix_texts_of_a_length_and_pad_no_more_than_sorted_ones():
+    lengths = np.random.default_rng(0).integers(1, 5, 200)
+    tokens = tokens_of(lengths)
+
+    def parts(batches):
+        return {frozenset(rows) for rows in batches.batches}
+
+    batches = LengthBatches(tokens, lengths, 16, shuffle=True)
+    in_order = LengthBatches(tokens, lengths, 16)
+    first = parts(batches)
+    for _ in range(3):
+        longest = [sorted(lengths[rows].max() for rows in b.batches) for b in (batches, in_order)]
+        assert longest[0] == longest[1]
+        batches.on_epoch_end()
+        assert len(parts(batches) & first) < len(first) / 2
+
+
 def test_the_first_two_batches_leave_the_length_open_in_every_epoch():
     # Otherwise a model that has met the width 8 alone fails at the first batch of width 5.
     for seed in range(10):
