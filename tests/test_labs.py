@@ -90,6 +90,7 @@ def test_the_slider_draws_what_is_chosen_on_one_axis(monkeypatch):
     assert int(picture.width) <= 930
     assert label.options == semls.labels
     assert label.value == "dog"
+    assert target_slider(semls, "dog", 0.4).children[1].value == 0.4
     label.value, smoothing_ratio.value, power.value = "cat", 0.2, 3.0
     assert bytes(picture.value) != first
     (thetas, chosen, epsilon), options = drawn[-1]

@@ -134,12 +134,13 @@ def _same(answer, expected, decimals):
     return bool(abs(answer - expected) <= 0.5001 * 10**-decimals)
 
 
-def target_slider(theta, label):
+def target_slider(theta, label, smoothing_ratio=0.1):
     """Sliders for ε, the power and the class, over the target distribution (needs ipywidgets).
 
     Args:
         theta: `Theta` to sharpen and to draw beside no smoothing and uniform smoothing.
         label: the class to begin with.
+        smoothing_ratio: ε to begin with.
 
     Returns:
         The widget. It needs a running kernel. The axis stays as it is, so that bars can be compared.
@@ -150,7 +151,8 @@ def target_slider(theta, label):
     # A picture as a widget: with the output of `ipywidgets.interactive`, nbconvert may wait without end.
     picture = ipywidgets.Image(format="png")
     chosen = ipywidgets.Dropdown(options=theta.labels, value=label, description="class")
-    smoothing_ratio = ipywidgets.FloatSlider(0.1, min=0.01, max=0.3, step=0.01, description="ε")
+    largest = max(0.3, smoothing_ratio)
+    epsilon = ipywidgets.FloatSlider(smoothing_ratio, min=0.01, max=largest, step=0.01, description="ε")
     power = ipywidgets.FloatSlider(8.0, min=0.5, max=16, step=0.5, description="power")
 
     def draw(change=None):
@@ -159,7 +161,7 @@ def target_slider(theta, label):
             "ULS": uniform_theta(theta.labels),
             f"SEMLS^{power.value:g}": theta.sharpen(power.value),
         }
-        axes = plot_targets(thetas, chosen.value, smoothing_ratio.value, limit=LARGEST_MASS)
+        axes = plot_targets(thetas, chosen.value, epsilon.value, limit=LARGEST_MASS)
         figure = axes[0].figure
         with io.BytesIO() as file:
             figure.savefig(file, format="png", dpi=2 * figure.dpi)  # sharp on any screen
@@ -167,7 +169,7 @@ def target_slider(theta, label):
         picture.width = round(figure.get_figwidth() * figure.dpi)
         plt.close(figure)
 
-    controls = [chosen, smoothing_ratio, power]
+    controls = [chosen, epsilon, power]
     for control in controls:
         control.observe(draw, "value")
     draw()
