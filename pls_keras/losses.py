@@ -126,7 +126,7 @@ def _crossentropy(y_true, y_pred, theta, smoothing_ratio, table, from_logits, ig
         labels = ops.where(counted, labels, 0)
         # Whatever the others hold, NaN included, their gradient is zero.
         y_pred = ops.where(ops.expand_dims(counted, -1), y_pred, 1.0)
-    row = ops.clip(ops.cast(labels, "int32"), 0, theta.classes - 1)
+    row = ops.mod(ops.cast(labels, "int32"), theta.classes)
     known = ops.equal(ops.cast(row, labels.dtype), labels)  # floats too, as Keras hands labels to a loss
     raise_unless(
         known,
@@ -227,7 +227,8 @@ def _crossentropy_of_logits(targets, logits, known):
 
         def gradient(*args, upstream=None):
             upstream = args[-1] if upstream is None else upstream
-            return targets.subtract_from(exponentials * ops.expand_dims(upstream / total, -1), upstream)
+            p = exponentials / ops.expand_dims(total, -1)
+            return ops.expand_dims(upstream, -1) * targets.subtracted_from(p)
 
         return ops.log(total) - targets.dot(shifted), gradient
 
@@ -257,7 +258,7 @@ class _Targets:
 
     def __init__(self, ids, theta, smoothing_ratio, table, dtype):
         def rows(table, kind=dtype):
-            return ops.take(ops.convert_to_tensor(table, kind), ids, axis=0)
+            return _rows(ops.convert_to_tensor(table, kind), ids)
 
         self.spread = self.columns = None
         if table is not None:
@@ -285,19 +286,27 @@ class _Targets:
             return spread
         return spread + ops.sum(self.values * ops.take_along_axis(scores, self.columns, axis=-1), axis=-1)
 
-    def subtract_from(self, p, scale):
-        """P - scale·q of p (..., classes) and a scale (...)."""
-        scale = ops.expand_dims(scale, -1)
+    def subtracted_from(self, p):
+        """P - q of p (..., classes)."""
         if self.spread is not None:
-            p = p - scale * self.spread
+            p = p - self.spread
         if self.columns is None:
             return p
-        changed = ops.take_along_axis(p, self.columns, axis=-1) - scale * self.values
+        changed = ops.take_along_axis(p, self.columns, axis=-1) - self.values
         columns = ops.reshape(self.columns, (-1, self.columns.shape[-1]))
         flat = ops.reshape(p, (-1, p.shape[-1]))
         samples = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(flat)[0]), 1), ops.shape(columns))
         positions = ops.reshape(ops.stack([samples, columns], axis=-1), (-1, 2))
         return ops.reshape(ops.scatter_update(flat, positions, ops.reshape(changed, (-1,))), ops.shape(p))
+
+
+def _rows(table, ids):
+    """Rows of a table, of ids that are none below zero, which `ops.take` looks for on TensorFlow."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(table, ids)
+    return ops.take(table, ids, axis=0)
 
 
 class _Parts(typing.NamedTuple):

@@ -26,7 +26,7 @@ def add_arguments(parser):
         default="all",
         help="all is loss and callbacks; training: ResNets; fits: their end; texts: part of Table 2",
     )
-    parser.add_argument("--rounds", type=positive, help="measurements of each (loss 15, callbacks 9)")
+    parser.add_argument("--rounds", type=positive, help="measurements of each (loss 45, callbacks 9)")
     parser.add_argument("--model", choices=["ResNet18", "ResNet34"], default="ResNet18", help="(ResNet18)")
     parser.add_argument("--width", type=positive, default=16, help="of training: channels (16)")
     parser.add_argument("--images", type=positive, default=1024, help="of training: an epoch (1024)")
