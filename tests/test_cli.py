@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -68,6 +69,25 @@ def test_the_package_runs_as_a_module_and_prints_nothing_but_its_answer():
     )
     assert all(name in answer.stdout for name in Theta.shipped())
     assert answer.stderr == ""
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not measured elsewhere")
+@pytest.mark.parametrize(
+    ("started", "given", "taken"),
+    [
+        (["-m", "pls_keras"], None, "1"),
+        (["-m", "pls_keras"], "0", "0"),
+        (["-c", "import pls_keras"], None, None),
+    ],
+)
+def test_a_command_takes_the_kernels_of_onednn_unless_told_otherwise(tmp_path, started, given, taken):
+    (tmp_path / "keras.py").write_text("import os\nprint(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))\n")
+    env = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    env |= {"PYTHONPATH": str(tmp_path)} | ({"TF_ENABLE_ONEDNN_OPTS": given} if given else {})
+    answer = subprocess.run(
+        [sys.executable, *started], capture_output=True, text=True, check=False, env=env
+    )
+    assert answer.stdout == f"{taken}\n", answer.stderr
 
 
 def test_what_a_failing_import_writes_is_shown(tmp_path):
