@@ -1,10 +1,14 @@
 """The fastest way to train is chosen by what the processor can do."""
 
+from contextlib import nullcontext as nothing
+
 import keras
 import pytest
 
 from pls_keras.experiments import hardware
 from pls_keras.experiments.hardware import fastest_way
+from pls_keras.experiments.image_training import build_image_model, load_images
+from pls_keras.experiments.specs import ImageRun
 
 BACKEND = keras.backend.backend()
 INTEL = "model name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx2 avx512f amx_bf16 amx_tile avx512_bf16\n"
@@ -47,6 +51,23 @@ def test_instructions_that_onednn_must_not_use_do_not_count(cpuinfo, monkeypatch
     assert fastest_way().precision == "float32"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     assert hardware.bfloat16_instructions() == ["amx_bf16", "avx512_bf16"]
+
+
+@pytest.mark.parametrize(("text", "crashes"), [(INTEL, False), (OLDER, True), (ARM, False)])
+def test_a_network_too_narrow_for_onednn_is_refused(cpuinfo, monkeypatch, text, crashes):
+    cpuinfo(text)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    crashes = crashes and BACKEND != "jax"
+    assert hardware.narrowest_network() == (8 if crashes else 1)
+    run = ImageRun(dataset="digits", method="NoLS", model="ResNet8", width=7)
+    with (
+        pytest.raises(ValueError, match=r"width must be at least 8 .* Received: width=7")
+        if crashes
+        else nothing()
+    ):
+        build_image_model(run, load_images(run))
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert hardware.narrowest_network() == (8 if crashes and BACKEND == "torch" else 1)
 
 
 def test_an_accelerator_takes_bfloat16(monkeypatch):

@@ -53,6 +53,18 @@ def bfloat16_instructions():
     return sorted(BFLOAT16 & set(known))
 
 
+def narrowest_network():
+    """Fewest channels of a network's first stage: 8 where oneDNN's kernels for fewer crash, else 1.
+
+    Its 1×1 convolutions of fewer read beyond their memory on processors with AVX2 and without AVX-512
+    (TensorFlow 2.21, PyTorch 2.13).
+    """
+    backend, flags = keras.backend.backend(), _cpuinfo("flags").split()
+    takes_onednn = {"tensorflow": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1", "torch": True}
+    crash = takes_onednn.get(backend, False) and "avx2" in flags and "avx512f" not in flags
+    return 8 if crash and accelerator() is None else 1
+
+
 def _cpuinfo(field):
     """A field of what is said of the first core; empty on other systems."""
     try:

@@ -16,7 +16,7 @@ from pls_keras.data.feeding import Batches, evaluate, fit, predict
 from pls_keras.experiments.checkpoint import EpochCheckpoint
 from pls_keras.experiments.divergence import DivergenceError, StopAtDivergence, raise_if_diverged
 from pls_keras.experiments.gradient_split import GradientSplit
-from pls_keras.experiments.hardware import accelerator, fastest_way
+from pls_keras.experiments.hardware import accelerator, fastest_way, narrowest_network
 from pls_keras.experiments.methods import LEARNED
 from pls_keras.experiments.precision import dtype_policy
 from pls_keras.experiments.scoring import guesses, reliability, score
@@ -73,7 +73,17 @@ def build_image_model(run, images, *, theta=None, resident=False):
 
     Returns:
         Pair of a compiled `keras.Model` and an `ImageDataset`: `images`, or their positions.
+
+    Raises:
+        ValueError: if the network is so narrow that oneDNN crashes here.
     """
+    narrowest = narrowest_network()
+    if run.width < narrowest:
+        raise ValueError(
+            f"width must be at least {narrowest} on this processor, where oneDNN's convolutions of fewer "
+            f"channels crash; with TF_ENABLE_ONEDNN_OPTS=0 TensorFlow trains without oneDNN, more slowly. "
+            f"Received: width={run.width}"
+        )
     keras.utils.set_random_seed(run.seed)
     way = fastest_way(run.precision, run.jit_compile)
     with dtype_policy(way.precision):

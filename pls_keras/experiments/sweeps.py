@@ -155,7 +155,7 @@ LAB = {
 SMOKE_IMAGES = {
     "dataset": "digits",
     "model": "ResNet8",
-    "width": 4,
+    "width": 8,
     "epochs": 2,
     "train_images": 96,
     "eval_images": 64,
