@@ -4,9 +4,9 @@ While it is imported it heeds no setting, so that what goes to file descriptor 2
 the import fails. Later it writes what `TF_CPP_MIN_LOG_LEVEL` lets through: by itself that a processor is no
 GPU, as an error. A program of one's own that imports the package sees all of it as ever.
 
-A command or a notebook, and the processes that it starts, also take oneDNN's kernels. TensorFlow by itself
-takes them only where a processor has instructions for neural networks; others train on images twice as fast
-with them (docs/speed.md).
+A command and the processes that it starts also take oneDNN's kernels. TensorFlow by itself takes them only
+where a processor has instructions for neural networks; others train on images twice as fast with them, but
+for networks so narrow that it crashes (docs/speed.md), which a student may well build in a notebook.
 """
 
 import contextlib
@@ -32,7 +32,11 @@ def is_command(argv, orig_argv):
     """
     if argv[0] == "-m":
         return orig_argv[orig_argv.index("-m") + 1] == PACKAGE
-    return pathlib.PurePath(argv[0]).stem in (PACKAGE, NOTEBOOK)
+    return pathlib.PurePath(argv[0]).stem == PACKAGE or is_notebook(argv)
+
+
+def is_notebook(argv):
+    return pathlib.PurePath(argv[0]).stem == NOTEBOOK
 
 
 @contextlib.contextmanager
@@ -54,7 +58,7 @@ def held_back(descriptor=2):
 
 if is_command(sys.argv, sys.orig_argv):
     os.environ[QUIET] = "1"
-    if platform.machine().lower() in ("x86_64", "amd64"):
+    if not is_notebook(sys.argv) and platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if QUIET in os.environ:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

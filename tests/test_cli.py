@@ -78,14 +78,16 @@ def test_the_package_runs_as_a_module_and_prints_nothing_but_its_answer():
         (["-m", "pls_keras"], None, "1"),
         (["-m", "pls_keras"], "0", "0"),
         (["-c", "import pls_keras"], None, None),
+        (["ipykernel_launcher.py"], None, None),
     ],
 )
 def test_a_command_takes_the_kernels_of_onednn_unless_told_otherwise(tmp_path, started, given, taken):
     (tmp_path / "keras.py").write_text("import os\nprint(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))\n")
+    (tmp_path / "ipykernel_launcher.py").write_text("import pls_keras\n")
     env = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     env |= {"PYTHONPATH": str(tmp_path)} | ({"TF_ENABLE_ONEDNN_OPTS": given} if given else {})
     answer = subprocess.run(
-        [sys.executable, *started], capture_output=True, text=True, check=False, env=env
+        [sys.executable, *started], capture_output=True, text=True, check=False, env=env, cwd=tmp_path
     )
     assert answer.stdout == f"{taken}\n", answer.stderr
 
