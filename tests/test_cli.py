@@ -17,7 +17,7 @@ from pls_keras._start import is_command
 from pls_keras.cli import main
 from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import CURVE_COLUMNS
-from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.store import RunStore, describe_environment
 from pls_keras.experiments.sweeps import SWEEPS, table2
 
 
@@ -418,7 +418,7 @@ def test_table1_smoke_runs_and_reports_with_reliability(tmp_path, capsys, monkey
 def test_sharpened_takes_the_runs_of_table1_from_what_is_kept(tmp_path, capsys, monkeypatch):
     store = RunStore(tmp_path / "store")
     bins = [{"samples": 10, "confidence": 0.5, "accuracy": 0.5}]
-    where = {"seconds": 1.0, "hardware": "2 cores", "backend": "tensorflow"}
+    where = {"seconds": 1.0, **describe_environment()}
 
     def write(runs, accuracy):
         for run in runs:

@@ -16,11 +16,11 @@ from pls_keras import Theta, cluster_theta, uniform_theta
 from pls_keras.data import load_digits
 from pls_keras.data.labels import CBET_LABELS
 from pls_keras.experiments import memory
-from pls_keras.experiments.results import merge_results, read_guesses
+from pls_keras.experiments.results import kept_runs, merge_results, read_guesses
 from pls_keras.experiments.runner import execute, run_sweep
 from pls_keras.experiments.scoring import guesses
 from pls_keras.experiments.specs import ImageRun, TextRun
-from pls_keras.experiments.store import RunStore
+from pls_keras.experiments.store import RunStore, describe_environment
 from pls_keras.experiments.sweeps import (
     CANDIDATES,
     SCALES,
@@ -210,6 +210,21 @@ def test_guesses_are_kept_with_the_results_and_come_together(tmp_path):
         np.testing.assert_array_equal(classes, made[key]["classes"])
         np.testing.assert_allclose(p, made[key]["probabilities"], atol=0.5 / 255 + 1e-3)
     assert read_guesses(folder, "paper") == {}
+
+
+def test_kept_runs_are_whole_seeds_of_one_machine_and_those_of_this_machine(tmp_path):
+    runs = [run for run in SWEEPS["figure4"]("reduced") if run.learning_rate == 0.1]
+    here, gpu = describe_environment(), {"hardware": "a GPU", "backend": "jax"}
+    # Seed 0 is whole on the GPU, seed 1 begun there, seed 2 begun here and there.
+    trained = [*((run, gpu) for run in (*runs[:5], runs[6])), *((run, here) for run in runs[7:8])]
+    assert [run.seed for run, _ in trained] == [0, 0, 0, 1, 1, 2, 2]
+    rows = [
+        {"key": run.key, "classes": "", "hardware": where["hardware"], "backend": where["backend"]}
+        for run, where in trained
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "figure4.csv", index=False)
+    assert kept_runs(tmp_path, "figure4", runs) == [*runs[:3], runs[7]]
+    assert kept_runs(tmp_path, "figure3", runs) is None
 
 
 @pytest.mark.realdata

@@ -4,7 +4,7 @@ import pathlib
 
 from pls_keras.cli.arguments import positive
 from pls_keras.experiments.hardware import fastest_way, fastest_workers
-from pls_keras.experiments.results import read_results
+from pls_keras.experiments.results import kept_runs
 from pls_keras.experiments.runner import run_sweep
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS, sweep_runs
@@ -31,7 +31,10 @@ def add_arguments(parser):
         "--vectors", help="for texts: GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)"
     )
     parser.add_argument(
-        "--skip", type=pathlib.Path, help="folder of kept results: leave out the runs that it holds"
+        "--skip",
+        type=pathlib.Path,
+        help="folder of kept results: leave out the seeds that it holds whole from one kind of machine, "
+        "and the runs that it holds from this kind",
     )
     parser.set_defaults(run=_run)
 
@@ -41,11 +44,10 @@ def _run(options):
         raise ValueError("--vectors: a smoke run has random word vectors. Leave it out, or the scale.")
     runs = sweep_runs(options.sweep, options.scale, options.vectors)
     if options.skip:
-        kept = read_results(options.skip, options.sweep, runs)
+        kept = kept_runs(options.skip, options.sweep, runs)
         if kept is None:
             raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
-        done = set(kept["key"])
-        runs = [run for run in runs if run.key not in done]
+        runs = [run for run in runs if run not in kept]
     workers, reason = fastest_workers() if options.workers is None else (options.workers, "as asked for")
     print(f"{workers} at a time: {reason}.")
     if any(getattr(run, "precision", None) == "auto" for run in runs):

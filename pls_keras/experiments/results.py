@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pls_keras.experiments.store import describe_environment
 from pls_keras.experiments.sweeps import CURVES, IMAGE_SCALES, SCALES, TEXTS, candidate_names, sweep_runs
 
 SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
@@ -154,3 +155,34 @@ def read_results(folder, name, runs):
             table = table if csv.stem == name else table[table["key"].isin([run.key for run in runs])]
             tables.append(table.fillna({"classes": ""}) if "classes" in table else table)
     return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def kept_runs(folder, sweep, runs):
+    """Which runs the kept results hold for a comparison, so that they need no training.
+
+    Methods are compared on one kind of machine. Of a seed or fold that was begun on another kind
+    than this one, and is not whole there, no run counts.
+
+    Args:
+        folder: of the kept results.
+        sweep: a name of `SWEEPS`.
+        runs: the sweep's runs, of one scale.
+
+    Returns:
+        List of runs. None where the folder holds no results of the sweep.
+    """
+    kept = read_results(folder, sweep, runs)
+    if kept is None:
+        return None
+    rows = kept.drop_duplicates("key")
+    machines = dict(zip(rows["key"], zip(rows["hardware"], rows["backend"], strict=True), strict=True))
+    here = tuple(describe_environment()[name] for name in ("hardware", "backend"))
+    names = ("dataset", "model", "classes", "sample", "fold", "seed")
+    compared = {}
+    for run in runs:
+        compared.setdefault(tuple(getattr(run, name, None) for name in names), []).append(run)
+    done = []
+    for together in compared.values():
+        whole = len({machines.get(run.key) for run in together}) == 1
+        done += [run for run in together if run.key in machines and (whole or machines[run.key] == here)]
+    return done
