@@ -3,6 +3,7 @@
 import itertools
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,8 @@ from pls_keras.reports.comparison import (
     format_comparison,
     significance,
 )
+from pls_keras.reports.effects import effects_text
+from pls_keras.reports.pictures import draw_mistakes
 from pls_keras.reports.tables import (
     REPORTS,
     compare_with_paper,
@@ -167,21 +170,40 @@ def test_pairs_are_of_one_kind_of_machine():
     assert "Not counted" not in format_report(whole, REPORTS["table2"])
 
 
+def scores_of_mistakes(runs, **gains):
+    """A table a score of mistakes, with what SEMLS gains in it."""
+    rng = np.random.default_rng(1)
+    for metric in ("cluster_accuracy", "mistakes_in_cluster", "cluster_share", "mistake_severity"):
+        gain = gains.get(metric, 0) * (runs["method"] == "SEMLS")
+        yield runs.assign(metric=metric, value=0.7 + gain + 0.001 * rng.normal(size=len(runs)))
+
+
+def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
+    runs = results_of("cifar100").query("metric == 'macro_f1'")
+    runs = runs.assign(model="ResNet18", scale="reduced", metric="accuracy")
+    few = runs[runs["seed"] == 0].assign(key="34" + runs["key"], model="ResNet34")
+    both = pd.concat([runs, few])
+    calibration = [both.assign(metric=metric) for metric in ("ece", "nll")]
+    results = pd.concat([both, *calibration, *scores_of_mistakes(both)])
+    results.to_csv(tmp_path / "table1.csv", index=False)
+    text = format_report(results, REPORTS["table1"])
+    assert text.count("ResNet-34: n = 1: differences in accuracy say nothing") == 1
+    rows = [line.split(" | ") for line in effects_text(tmp_path, ["reduced"]).splitlines()]
+    verdicts = {row[2]: row[-1] for row in rows if row[1:2] == ["accuracy, %"]}
+    assert verdicts["CIFAR-100, ResNet-34"] == "says nothing yet |"
+    assert verdicts["CIFAR-100, ResNet-18"] == "within noise |"
+    assert not any("nan" in cell for row in rows for cell in row)
+    axes = draw_mistakes(results, REPORTS["table1"])
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["CIFAR-100\nResNet-18"]
+    assert draw_mistakes(results[results["model"] == "ResNet34"], REPORTS["table1"]) is None
+    plt.close(axes[0, 0].figure)
+
+
 def test_mistakes_are_compared_metric_by_metric_where_they_were_scored():
     results = (
         results_of("goemotions", ULS=0.0).query("metric == 'macro_f1'").drop(columns=["metric", "value"])
     )
-    gains = {
-        "cluster_accuracy": 0.02,
-        "mistakes_in_cluster": 0.0,
-        "cluster_share": 0.0,
-        "mistake_severity": 0.0,
-    }
-    rng = np.random.default_rng(1)
-    parts = [results_of("goemotions")]
-    for metric, gain in gains.items():
-        value = 0.7 + gain * (results["method"] == "SEMLS") + 0.001 * rng.normal(size=len(results))
-        parts.append(results.assign(metric=metric, value=value))
+    parts = [results_of("goemotions"), *scores_of_mistakes(results, cluster_accuracy=0.02)]
     text = format_report(pd.concat(parts), REPORTS["goemotions"])
     rows = [line for line in text.splitlines() if line.startswith("| GoEmotions | SEMLS |")]
     assert re.search(r"\| 7[12]\.\d\d ± 0\.\d\d \* \|", rows[1])

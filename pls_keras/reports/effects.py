@@ -50,11 +50,17 @@ def _effects(results, report, metric, scale):
     data = {"learning rate": f"{DATASETS.get(results['dataset'].iloc[0])}, learning rate"}
     rows = table["row"].replace(data, regex=True)
     shown = pd.DataFrame({"scale": scale, "score": title, "data": rows, "method": table["method"]})
-    shown["from NoLS"] = table["difference"].map(f"{{:+.{decimals}f}}".format)
-    shown["± (95 %)"] = table["margin"].map(f"{{:.{decimals}f}}".format)
-    shown["the paper's"] = stated.map(lambda value: "" if pd.isna(value) else f"{value:+.2f}")
+    shown["from NoLS"] = _written(table["difference"], f"{{:+.{decimals}f}}")
+    shown["± (95 %)"] = _written(table["margin"], f"{{:.{decimals}f}}")
+    shown["the paper's"] = _written(stated, "{:+.2f}")
     shown["n"] = table["n"].astype(int)
-    shown["effect, std. dev."] = table["effect"].map("{:+.1f}".format)
-    shown["p after Holm"] = table["adjusted"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
+    shown["effect, std. dev."] = _written(table["effect"], "{:+.1f}")
+    shown["p after Holm"] = _written(table["adjusted"], "{:.3f}").mask(table["adjusted"] < 0.001, "< 0.001")
     shown["verdict"] = table["adjusted"].map(lambda p: "differs" if p < SIGNIFICANCE else "within noise")
+    shown.loc[table["n"] < 2, "verdict"] = "says nothing yet"
     return shown[table["method"] != BASELINE]
+
+
+def _written(numbers, form):
+    """Numbers as text, empty where there is none, as of a single seed's spread."""
+    return numbers.map(lambda number: "" if pd.isna(number) else form.format(number))

@@ -51,7 +51,9 @@ def draw_report(name, scale, folder, results):
         bins = load_results(f"{name}_reliability", scale, results)
         _draw_reliability(bins, report, folder / f"{name}_{scale}_reliability.png")
     if report.mistakes and mistakes_of(kept := load_results(name, scale, results), report):
-        _save(draw_mistakes(kept, report), folder / f"{name}_{scale}_mistakes.png")
+        axes = draw_mistakes(kept, report)
+        if axes is not None:
+            _save(axes, folder / f"{name}_{scale}_mistakes.png")
 
 
 def draw_theta(theta, path):
@@ -85,11 +87,15 @@ def draw_mistakes(results, report):
         report: one of `REPORTS`.
 
     Returns:
-        The axes, an array with a row for each row of the report, a column a score.
+        The axes, an array with a row for each row of the report that has an interval, a column a score.
+        None where none has one, for want of a second seed.
     """
     metrics = (report.metric, "cluster_accuracy", "cluster_share")
     tables = {metric: compare_with_paper(results, report, metric=metric) for metric in metrics}
+    tables = {metric: table[table["n"] > 1] for metric, table in tables.items()}
     rows = tables[report.metric].groupby("row", sort=False)["margin"].count()
+    if rows.empty:
+        return None
     size = (WIDTH, 1.2 + 0.27 * rows.sum() + 0.3 * len(rows))
     grid = {"height_ratios": rows + 1, "sharey": "row", "squeeze": False, "layout": "constrained"}
     with styled():
@@ -102,7 +108,7 @@ def draw_mistakes(results, report):
                 if not i:
                     ax.set_title(textwrap.fill(COLUMNS[metric][0].replace(", %", ", points"), 26))
             axes[i, 0].set_ylabel(row.replace(", ", "\n"))
-        pairs = ", ".join(dict.fromkeys(tables[report.metric]["n"].map("{:g}".format)))
+        pairs = " or ".join(dict.fromkeys(tables[report.metric]["n"].map("{:g}".format)))
         words = f"difference from {BASELINE} and 95 % interval, {pairs} {report.unit}"
         figure.supxlabel(words, fontsize=10)
     return axes

@@ -431,7 +431,7 @@ def _table_of_mistakes(results, report):
 
 
 def _bullets(lines):
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {line}" for line in dict.fromkeys(lines))
 
 
 def _notes(results, report, table):
