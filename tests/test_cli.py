@@ -329,6 +329,13 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
     assert len(rows) == 4 * len(runs)
     main(arguments)
     assert printed_by(capsys) == printed
+    earlier = rows.assign(key="1" + rows["key"].str[1:], scale="paper")
+    pd.concat([rows, earlier]).to_csv(tmp_path / "results" / "table2.csv", index=False)
+    main([*arguments, "--store", str(tmp_path / "store")])
+    assert printed_by(capsys) == printed
+    page = narrow((tmp_path / "results" / "table2.md").read_text())
+    assert page.endswith(printed)
+    assert re.findall("scale (\\w+)", page) == ["paper", "smoke"]  # though one was asked for
 
 
 def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):

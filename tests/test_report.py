@@ -270,7 +270,11 @@ def test_a_report_says_what_it_stands_on():
     assert "54% of the whole file" in text
     assert "- SEMLS on CBET: an earlier theta" in text
     assert "earlier theta" not in format_report(results_of("cbet").assign(theta="1a2b"), REPORTS["table2"])
-    assert "15 runs, 0.1 hours" in text
+    assert text.endswith("; 2 cores; 15 runs, 0.1 hours of training in all.")
+    both = [results_of("cbet"), results_of("tec").assign(hardware="a GPU")]
+    notes = format_report(pd.concat(both), REPORTS["table2"]).splitlines()[-3:]
+    assert notes[0].endswith("scale paper; 30 runs, 0.3 hours of training in all.")
+    assert notes[1:] == ["- CBET: 15 runs; 2 cores.", "- TEC: 15 runs; a GPU."]
     without = format_report(results_of("goemotions"), REPORTS["goemotions"])
     assert "the paper's" not in without.split("\n\n")[1]
 

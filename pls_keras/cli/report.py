@@ -1,5 +1,6 @@
 """`pls_keras report`: print a table beside the paper's, or draw a figure."""
 
+import contextlib
 import pathlib
 import re
 
@@ -61,14 +62,14 @@ def _run(options):
 
 
 def _print_report(options):
-    texts = []
-    for scale in [options.scale] if options.scale else SCALES:
-        if text := report_text(options.sweep, scale, options.results):
-            texts.append(text)
-            report = REPORTS.get(options.sweep)
-            if report and (options.store or report.curve):
-                draw_report(options.sweep, scale, options.results, options.results)
-    if not texts:
+    asked = [options.scale] if options.scale else SCALES
+    texts = {scale: report_text(options.sweep, scale, options.results) for scale in asked}
+    shown = {scale: text for scale, text in texts.items() if text}
+    report = REPORTS.get(options.sweep)
+    for scale in shown:
+        if report and (options.store or report.curve):
+            draw_report(options.sweep, scale, options.results, options.results)
+    if not shown:
         at_scale = f" at scale {options.scale}" if options.scale else ""
         in_store = f", and no finished runs of it in {options.store}" if options.store else ""
         sweep, store = options.sweep.replace("observations", "figure3"), options.store or "pls-runs"
@@ -77,10 +78,13 @@ def _print_report(options):
             f"python -m pls_keras run {sweep} --scale {options.scale or 'paper'} --store {store}, then: "
             f"report {options.sweep} --store {store}"
         )
-    text = "\n\n".join(texts)
-    print_aligned(text)
+    print_aligned("\n\n".join(shown.values()))
     if options.store:
-        (options.results / f"{options.sweep}.md").write_text(text + "\n", encoding="utf-8")
+        for scale in SCALES:  # the page has every scale, whichever was asked for
+            with contextlib.suppress(ValueError):  # not whole yet
+                texts.setdefault(scale, report_text(options.sweep, scale, options.results))
+        kept = "\n\n".join(texts[scale] for scale in SCALES if texts.get(scale))
+        (options.results / f"{options.sweep}.md").write_text(kept + "\n", encoding="utf-8")
 
 
 def _write_tables(page, results):

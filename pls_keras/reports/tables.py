@@ -462,13 +462,26 @@ def _notes(results, report, table):
             f"SEMLS on {_plain(dataset)}: an earlier theta than the package's, from 50-dimensional word "
             "vectors that lacked some labels."
         )
-    facts = [
-        words.format(", ".join(dict.fromkeys(map(_plain, runs[name]))))
-        for name, words in FACTS.items()
-        if name in runs and runs[name].notna().all()
-    ]
     hours = runs["seconds"].sum() / 3600
-    return [*notes, f"{'; '.join(facts)}; {len(runs)} runs, {hours:.1f} hours of training in all."]
+    took = f"{len(runs)} runs, {hours:.1f} hours of training in all."
+    machine = [name for name in MACHINE if name in runs]
+    parts = [part for _, part in runs.groupby(machine, dropna=False, sort=False)] if machine else [runs]
+    if len(parts) == 1:
+        return [*notes, f"{_facts(runs, FACTS)}; {took}"]
+    notes.append(f"{_facts(runs, [name for name in FACTS if name not in MACHINE])}; {took}")
+    for part in parts:
+        rows = " and ".join(row_names(part, report).unique())
+        notes.append(f"{rows}: {len(part)} runs; {_facts(part, machine)}.")
+    return notes
+
+
+def _facts(runs, names):
+    """What all of these runs have in common, as far as they say it."""
+    return "; ".join(
+        FACTS[name].format(", ".join(dict.fromkeys(map(_plain, runs[name]))))
+        for name in names
+        if name in runs and runs[name].notna().all()
+    )
 
 
 def _plain(value):
