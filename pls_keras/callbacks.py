@@ -13,11 +13,10 @@ from pls_keras.losses import PreferentialSmoothingLoss, logits_if_known, target_
 from pls_keras.thetas import Theta
 from pls_keras.thetas.checks import flag, whole_number
 
-NO_LOSS = (
-    "The training loss is no finite number. Likely causes: class ids that count from 1 (give y - 1), "
+NOT_FINITE = (
+    "The {} is no finite number. Likely causes: class ids that count from 1 (give y - 1), "
     "labels that do not sum to one, logits without from_logits=True, NaN in the data, too high a learning "
-    "rate. "
-    "model.compile(…, run_eagerly=True) names what is wrong with labels or predictions."
+    "rate. model.compile(…, run_eagerly=True) names what is wrong with labels or predictions."
 )
 
 
@@ -38,7 +37,8 @@ class GradientNorm(keras.callbacks.Callback):
     - `grad_norm/<layer>`: with `per_layer`, the mean of each layer's own norm.
 
     Where `model.optimizer` applies nothing, as under a `train_step` that has an optimizer of its own,
-    there is a warning and no entry; where the training loss is NaN there is one that names likely causes.
+    there is a warning and no entry; where the training loss or the norm is NaN there is one that names
+    likely causes.
     Callbacks that read these, such as `CSVLogger`, come after this one in the list. The step is compiled
     anew when training starts; the optimizer is as before when it ends, and a model saved during training
     holds nothing of this callback.
@@ -85,8 +85,9 @@ class GradientNorm(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
             return
-        if not np.isfinite(logs.get("loss", 0.0)):
-            warnings.warn(NO_LOSS, stacklevel=2)  # which Python shows once
+        is_finite = np.isfinite(logs.get("loss", 0.0))
+        if not is_finite:
+            warnings.warn(NOT_FINITE.format("training loss"), stacklevel=2)  # which Python shows once
         if not self._has_gradients:
             if not self._has_warned:
                 warnings.warn(
@@ -100,6 +101,8 @@ class GradientNorm(keras.callbacks.Callback):
         steps, mean, squares, maximum = np.asarray(self._statistics)
         if not steps[0]:  # every step was skipped for an overflow
             mean, squares, maximum = np.full((3, len(steps)), np.nan)
+        elif is_finite and not np.isfinite(mean[0]):
+            warnings.warn(NOT_FINITE.format("gradient of the training loss"), stacklevel=2)
         logs[self.name] = float(mean[0])
         logs[f"{self.name}_std"] = float(np.sqrt(squares[0] / max(steps[0], 1)))
         logs[f"{self.name}_max"] = float(maximum[0])

@@ -468,3 +468,13 @@ def test_a_loss_that_is_nan_is_said_with_its_likely_causes(fault):
     with pytest.warns(UserWarning, match="y - 1.*from_logits=True"):
         history = model.fit(x, y, verbose=0, callbacks=[GradientNorm()])
     assert np.isnan(history.history["loss"][0])
+
+
+def test_a_gradient_that_is_nan_where_the_loss_is_not_is_said():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, use_bias=False)])
+    model.compile("sgd", lambda y, p: ops.sqrt(ops.sum(p**2, axis=-1)))  # at zero without a gradient
+    with pytest.warns(UserWarning, match="gradient of the training loss is no finite number") as said:
+        history = model.fit(np.zeros((8, 4)), np.zeros(8), verbose=0, callbacks=[GradientNorm()])
+    assert sum("no finite" in str(warning.message) for warning in said) == 1
+    assert history.history["loss"] == [0.0]
+    assert np.isnan(history.history["grad_norm"][0])

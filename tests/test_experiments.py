@@ -7,7 +7,6 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +30,6 @@ from pls_keras.experiments.sweeps import (
     table2,
     table3,
 )
-from pls_keras.experiments.text_training import train_on_texts
 
 pytestmark = pytest.mark.usefixtures("one_block")
 RESULTS = pathlib.Path(__file__).parents[1] / "notebooks" / "results"
@@ -296,31 +294,6 @@ def test_execute_trains_a_run_and_says_where():
     assert result["seconds"] > 0
     assert result["hardware"]
     assert result["packages"]["keras"]
-
-
-@pytest.mark.parametrize("keep_best", [True, False])
-def test_a_run_that_diverges_ends_there_and_says_so(tmp_path, keep_best):
-    store = RunStore(tmp_path)
-    run = small_run("ULS", learning_rate=1e20, epochs=4, keep_best=keep_best)
-    store.write(*execute(run, unfinished=str(tmp_path / ".unfinished")))
-    [row] = store.results([run]).to_dict("records")
-    assert row["metric"] == "diverged"
-    curves = store.histories([run])
-    assert row["value"] == len(curves) < 4
-    assert curves["loss"].isna().tolist() == [False] * (len(curves) - 1) + [True]
-    assert store.reliability([run]).empty
-    assert not list((tmp_path / ".unfinished").glob("*"))
-
-
-def test_a_text_run_that_diverges_says_so():
-    class Break(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
-
-    run = TextRun(dataset="sample", method="ULS", vectors=None, units=4, epochs=5, fold=0)
-    curves, result = train_on_texts(run, callbacks=[Break()])
-    assert result["scores"] == {"diverged": 2}
-    assert curves["loss"].isna().tolist() == [False, True]
 
 
 @pytest.mark.slow

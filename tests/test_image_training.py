@@ -15,6 +15,7 @@ from pls_keras.experiments.image_training import (
     load_images,
     train_on_images,
 )
+from pls_keras.experiments.runner import execute
 from pls_keras.experiments.specs import ImageRun
 from pls_keras.experiments.store import RunStore
 
@@ -193,3 +194,17 @@ def test_a_model_with_its_images_on_the_device_is_saved_without_them(tmp_path):
     direct, _ = build_image_model(RUN, images)
     np.testing.assert_allclose(direct(images.x_test[:3]), model(at), rtol=1e-5)
     assert (tmp_path / "m.keras").stat().st_size < everything.nbytes
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_a_run_that_diverges_ends_there_and_says_so(tmp_path, keep_best):
+    store = RunStore(tmp_path)
+    run = dataclasses.replace(RUN, method="ULS", learning_rate=1e20, keep_best=keep_best)
+    store.write(*execute(run, unfinished=str(tmp_path / ".unfinished")))
+    [row] = store.results([run]).to_dict("records")
+    assert row["metric"] == "diverged"
+    curves = store.histories([run])
+    assert row["value"] == len(curves) < 4
+    assert curves["loss"].isna().tolist() == [False] * (len(curves) - 1) + [True]
+    assert store.reliability([run]).empty
+    assert not list((tmp_path / ".unfinished").glob("*"))

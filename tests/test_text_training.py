@@ -1,8 +1,10 @@
 """One run on texts, on every backend."""
 
+import keras
 import numpy as np
 import pytest
 
+from pls_keras.experiments.specs import TextRun
 from pls_keras.experiments.sweeps import SMOKE_TEXTS, text_run
 from pls_keras.experiments.text_training import (
     class_weights,
@@ -56,3 +58,14 @@ def test_class_weights_are_one_on_average_and_favour_rare_classes():
     assert weights[1] / weights[0] == pytest.approx(2)
     assert weights[2] / weights[0] == pytest.approx(4)
     assert set(class_weights(y, 0).values()) == {1}
+
+
+def test_a_text_run_that_diverges_says_so():
+    class Break(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+    run = TextRun(dataset="sample", method="ULS", vectors=None, units=4, epochs=5, fold=0)
+    curves, result = train_on_texts(run, callbacks=[Break()])
+    assert result["scores"] == {"diverged": 2}
+    assert curves["loss"].isna().tolist() == [False, True]
