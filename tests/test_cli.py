@@ -336,6 +336,16 @@ def test_report_merges_a_store_into_the_kept_results_and_prints_them(tmp_path, c
     page = narrow((tmp_path / "results" / "table2.md").read_text())
     assert page.endswith(printed)
     assert re.findall("scale (\\w+)", page) == ["paper", "smoke"]  # though one was asked for
+    # A scale of which no fold is whole yet does not keep the others from being shown.
+    begun = earlier[(earlier["method"] == "NoLS") == (earlier["fold"] == earlier["fold"].min())]
+    pd.concat([rows, begun]).to_csv(tmp_path / "results" / "table2.csv", index=False)
+    main([*arguments[:2], *arguments[4:]])
+    output = capsys.readouterr()
+    assert narrow(output.out) == printed
+    assert output.err.startswith("Scale paper: No seed or fold is finished for every method")
+    with pytest.raises(SystemExit):
+        main([*arguments[:2], *arguments[4:], "--scale", "paper"])
+    assert "error: No seed or fold is finished" in capsys.readouterr().err
 
 
 def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):

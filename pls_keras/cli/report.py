@@ -1,8 +1,8 @@
 """`pls_keras report`: print a table beside the paper's, or draw a figure."""
 
-import contextlib
 import pathlib
 import re
+import sys
 
 from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import merge_results
@@ -62,9 +62,13 @@ def _run(options):
 
 
 def _print_report(options):
+    texts, unfinished = _texts(options.sweep, options.results)
     asked = [options.scale] if options.scale else SCALES
-    texts = {scale: report_text(options.sweep, scale, options.results) for scale in asked}
-    shown = {scale: text for scale, text in texts.items() if text}
+    shown = [scale for scale in asked if scale in texts]
+    for scale in filter(unfinished.get, asked):
+        if not shown:
+            raise unfinished[scale]
+        print(f"Scale {scale}: {unfinished[scale]}", file=sys.stderr)
     report = REPORTS.get(options.sweep)
     for scale in shown:
         if report and (options.store or report.curve):
@@ -78,13 +82,21 @@ def _print_report(options):
             f"python -m pls_keras run {sweep} --scale {options.scale or 'paper'} --store {store}, then: "
             f"report {options.sweep} --store {store}"
         )
-    print_aligned("\n\n".join(shown.values()))
-    if options.store:
-        for scale in SCALES:  # the page has every scale, whichever was asked for
-            with contextlib.suppress(ValueError):  # not whole yet
-                texts.setdefault(scale, report_text(options.sweep, scale, options.results))
-        kept = "\n\n".join(texts[scale] for scale in SCALES if texts.get(scale))
+    print_aligned("\n\n".join(texts[scale] for scale in shown))
+    if options.store:  # the page has every scale, whichever was asked for
+        kept = "\n\n".join(texts.values())
         (options.results / f"{options.sweep}.md").write_text(kept + "\n", encoding="utf-8")
+
+
+def _texts(name, results, **options):
+    """A report at each scale of which there are results, and the error of each that is not whole yet."""
+    texts, unfinished = {}, {}
+    for scale in SCALES:
+        try:
+            texts[scale] = report_text(name, scale, results, **options)
+        except ValueError as error:
+            unfinished[scale] = error
+    return {scale: text for scale, text in texts.items() if text}, unfinished
 
 
 def _write_tables(page, results):
@@ -97,8 +109,8 @@ def _write_tables(page, results):
         elif name.startswith("bench_"):
             found = speed_text(name.removeprefix("bench_"), results / SPEED)
         else:
-            texts = (report_text(name, scale, results, details=False) for scale in SCALES)
-            found = next((text for text in texts if text), None)
+            texts, _ = _texts(name, results, details=False)
+            found = next(iter(texts.values()), None)
         return f"<!-- {name} -->\n{found or 'Not measured yet.'}\n<!-- end of {name} -->"
 
     page.write_text(BLOCK.sub(block, page.read_text(encoding="utf-8")), encoding="utf-8")
