@@ -37,11 +37,10 @@ class GradientNorm(keras.callbacks.Callback):
     - `grad_norm/<layer>`: with `per_layer`, the mean of each layer's own norm.
 
     Where `model.optimizer` applies nothing, as under a `train_step` that has an optimizer of its own,
-    there is a warning and no entry; where the training loss or the norm is NaN there is one that names
-    likely causes.
-    Callbacks that read these, such as `CSVLogger`, come after this one in the list. The step is compiled
-    anew when training starts; the optimizer is as before when it ends, and a model saved during training
-    holds nothing of this callback.
+    there is a warning and no entry; where the training loss or its gradient is NaN there is one that
+    names likely causes. Callbacks that read these, such as `CSVLogger`, come after this one in the list. The
+    step is compiled anew when training starts; the optimizer is as before when it ends, and a model saved
+    during training holds nothing of this callback.
 
     Args:
         per_layer: also measure each layer with trainable weights.
