@@ -38,9 +38,9 @@ class GradientNorm(keras.callbacks.Callback):
 
     Where `model.optimizer` applies nothing, as under a `train_step` that has an optimizer of its own,
     there is a warning and no entry; where the training loss or its gradient is NaN there is one that
-    names likely causes. Callbacks that read these, such as `CSVLogger`, come after this one in the list. The
-    step is compiled anew when training starts; the optimizer is as before when it ends, and a model saved
-    during training holds nothing of this callback.
+    names likely causes. Callbacks that read these, such as `CSVLogger`, come after this one in the list.
+    The step is compiled anew when training starts; the optimizer is as before when it ends, and a model
+    saved during training holds nothing of this callback.
 
     Args:
         per_layer: also measure each layer with trainable weights.
