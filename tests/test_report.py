@@ -19,7 +19,7 @@ from pls_keras.reports.comparison import (
     significance,
 )
 from pls_keras.reports.effects import effects_text
-from pls_keras.reports.pictures import draw_mistakes
+from pls_keras.reports.pictures import draw_mistakes, draw_report
 from pls_keras.reports.tables import (
     REPORTS,
     compare_with_paper,
@@ -225,6 +225,23 @@ def test_a_run_that_diverged_is_in_no_mean_and_is_named():
     assert "- Diverged, and in no mean: ISEAR ULS seed 3." in text
     assert "- Not counted: 2 runs" in text
     assert set(compare_with_paper(results, REPORTS["table2"])["n"]) == {4}
+
+
+def test_reliability_diagrams_pool_the_runs_that_the_table_counts(tmp_path, monkeypatch):
+    runs = [(method, seed) for seed in range(2) for method in METHODS][:-1]  # the second is not whole
+    bins = pd.DataFrame(runs, columns=["method", "seed"]).assign(key=range(len(runs)), scale="lab")
+    bins = bins.assign(dataset="cifar10", model="ResNet18", classes="", bin=0, samples=10, confidence=0.5)
+    bins["accuracy"] = bins["seed"].map({0: 0.25, 1: 0.75})
+    bins.to_csv(tmp_path / "table1_reliability.csv", index=False)
+    bins.assign(metric="accuracy").to_csv(tmp_path / "table1.csv", index=False)
+    drawn = []
+    with monkeypatch.context() as patch:
+        patch.setattr(plt, "close", drawn.append)
+        draw_report("table1", "lab", tmp_path, tmp_path)
+    [ax] = drawn[0].axes
+    points = {line.get_label(): line.get_xydata().tolist() for line in ax.lines[1:]}
+    assert points == {method: [[0.5, 0.25]] for method in METHODS}
+    plt.close(drawn[0])
 
 
 def test_only_whole_seeds_of_curves_are_compared():

@@ -20,7 +20,7 @@ from pls_keras.reports.tables import (
     compare_with_paper,
     load_results,
     mistakes_of,
-    row_names,
+    whole_pairs,
     whole_seeds,
 )
 
@@ -62,7 +62,8 @@ def draw_theta(theta, path):
 
 
 def _draw_reliability(bins, report, path):
-    cells = list(bins.groupby(row_names(bins, report), sort=False))
+    runs = whole_pairs(bins.drop_duplicates("key"), report)  # those that the table counts
+    cells = list(bins.groupby(bins["key"].map(runs.set_index("key")["row"]), sort=False))
     grid = {"sharey": True, "squeeze": False, "layout": "constrained"}
     with styled():
         size = (WIDTH, 1 + 0.72 * WIDTH / len(cells))

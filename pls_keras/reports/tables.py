@@ -297,6 +297,22 @@ def results_of_curves(curves):
     return last.melt(fields, scores, var_name="metric")
 
 
+def whole_pairs(runs, report):
+    """The runs of those seeds or folds that every method of their row has finished on one machine.
+
+    Args:
+        runs: `DataFrame` with a row a run.
+        report: one of `REPORTS`.
+
+    Returns:
+        `DataFrame`: the rows that can be compared, with a column `row`, the name of each in the report.
+    """
+    runs = runs.assign(row=row_names(runs, report))
+    machine = [name for name in MACHINE if name in runs]
+    finished = runs.groupby(["row", *report.pairs, *machine], dropna=False)["method"].transform("size")
+    return runs[finished == runs.groupby("row")["method"].transform("nunique")].copy()
+
+
 def compare_with_paper(results, report, baseline=BASELINE, metric=None):
     """Ours beside the paper's.
 
@@ -317,16 +333,12 @@ def compare_with_paper(results, report, baseline=BASELINE, metric=None):
     names = list(dict.fromkeys([metric, *report.others]))
     wide = results[results["metric"].isin(names)].pivot(index="key", columns="metric", values="value")
     runs = results.drop(columns=["metric", "value"]).drop_duplicates("key").join(wide, on="key")
-    runs = runs[runs[metric].notna()]
-    runs["row"] = row_names(runs, report)
+    runs = whole_pairs(runs[runs[metric].notna()], report)
     runs[names] *= [COLUMNS[name][1] for name in names]
     order = list(dict.fromkeys(results["method"]))
-    machine = [name for name in MACHINE if name in runs]
     parts = []
     for row in sorted(runs["row"].unique(), key=_paper_order(report, runs)):
         here = runs[runs["row"] == row].sort_values("method", key=lambda m: m.map(order.index))
-        finished = here.groupby([*report.pairs, *machine], dropna=False)["method"].transform("size")
-        here = here[finished == here["method"].nunique()]
         if baseline not in set(here["method"]):
             continue
         compared = compare_methods(here, metric, baseline, pairs=list(report.pairs), overlap=report.overlap)
