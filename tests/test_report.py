@@ -164,10 +164,10 @@ def test_pairs_are_of_one_kind_of_machine():
     results.loc[(results["fold"] == 4) & (results["method"] == "ULS"), "hardware"] = "another"
     table = compare_with_paper(results, REPORTS["table2"])
     assert set(table["n"]) == {4}
-    assert "- Not counted: 3 runs" in format_report(results, REPORTS["table2"])
+    assert "- Runs not counted: 3, whose" in format_report(results, REPORTS["table2"])
     whole = results.assign(hardware=results["fold"].map(lambda fold: "another" if fold > 2 else "one"))
     assert set(compare_with_paper(whole, REPORTS["table2"])["n"]) == {5}
-    assert "Not counted" not in format_report(whole, REPORTS["table2"])
+    assert "Runs not counted" not in format_report(whole, REPORTS["table2"])
 
 
 def scores_of_mistakes(runs, **gains):
@@ -223,7 +223,7 @@ def test_a_run_that_diverged_is_in_no_mean_and_is_named():
     results = pd.concat([results[~gone], first])
     text = format_report(results, REPORTS["table2"])
     assert "- Diverged, and in no mean: ISEAR ULS seed 3." in text
-    assert "- Not counted: 2 runs" in text
+    assert "- Runs not counted: 2, whose" in text
     assert set(compare_with_paper(results, REPORTS["table2"])["n"]) == {4}
 
 

@@ -459,7 +459,9 @@ def _notes(results, report, table):
     if names:
         notes.append(f"Diverged, and in no mean: {', '.join(names)}.")
     if unpaired := len(runs) - len(diverged) - int(table["n"].sum()):
-        notes.append(f"Not counted: {unpaired} runs whose seed or fold lacks a method on the same machine.")
+        notes.append(
+            f"Runs not counted: {unpaired}, whose seed or fold lacks a method on the same machine."
+        )
     fractions = results[results["metric"] == "fraction"].groupby("dataset")["value"].first()
     for dataset, fraction in fractions.items():
         if fraction < 1:
