@@ -195,6 +195,7 @@ def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
     assert not any("nan" in cell for row in rows for cell in row)
     axes = draw_mistakes(results, REPORTS["table1"])
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["CIFAR-100\nResNet-18"]
+    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, {runs['seed'].nunique()} seeds")
     assert draw_mistakes(results[results["model"] == "ResNet34"], REPORTS["table1"]) is None
     plt.close(axes[0, 0].figure)
 

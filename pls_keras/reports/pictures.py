@@ -109,7 +109,7 @@ def draw_mistakes(results, report):
                 if not i:
                     ax.set_title(textwrap.fill(COLUMNS[metric][0].replace(", %", ", points"), 26))
             axes[i, 0].set_ylabel(row.replace(", ", "\n"))
-        pairs = " or ".join(dict.fromkeys(tables[report.metric]["n"].map("{:g}".format)))
+        pairs = " or ".join(map("{:g}".format, np.unique(tables[report.metric]["n"])))
         words = f"difference from {BASELINE} and 95 % interval, {pairs} {report.unit}"
         figure.supxlabel(words, fontsize=10)
     return axes
