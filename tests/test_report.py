@@ -178,13 +178,25 @@ def scores_of_mistakes(runs, **gains):
         yield runs.assign(metric=metric, value=0.7 + gain + 0.001 * rng.normal(size=len(runs)))
 
 
-def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
+def table1_results(seeds):
+    """Results of Table 1: ResNet-18 of all seeds, ResNet-34 of the first `seeds`."""
     runs = results_of("cifar100").query("metric == 'macro_f1'")
     runs = runs.assign(model="ResNet18", scale="reduced", metric="accuracy")
-    few = runs[runs["seed"] == 0].assign(key="34" + runs["key"], model="ResNet34")
+    few = runs[runs["seed"] < seeds].assign(key="34" + runs["key"], model="ResNet34")
     both = pd.concat([runs, few])
     calibration = [both.assign(metric=metric) for metric in ("ece", "nll")]
-    results = pd.concat([both, *calibration, *scores_of_mistakes(both)])
+    return pd.concat([both, *calibration, *scores_of_mistakes(both)])
+
+
+def test_the_picture_of_mistakes_says_how_many_seeds_it_has():
+    results = table1_results(2)
+    axes = draw_mistakes(results, REPORTS["table1"])
+    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, 2 or {results['seed'].nunique()} seeds")
+    plt.close(axes[0, 0].figure)
+
+
+def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
+    results = table1_results(1)
     results.to_csv(tmp_path / "table1.csv", index=False)
     text = format_report(results, REPORTS["table1"])
     assert text.count("ResNet-34: n = 1: differences in accuracy say nothing") == 1
@@ -195,7 +207,7 @@ def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
     assert not any("nan" in cell for row in rows for cell in row)
     axes = draw_mistakes(results, REPORTS["table1"])
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["CIFAR-100\nResNet-18"]
-    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, {runs['seed'].nunique()} seeds")
+    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, {results['seed'].nunique()} seeds")
     assert draw_mistakes(results[results["model"] == "ResNet34"], REPORTS["table1"]) is None
     plt.close(axes[0, 0].figure)
 
