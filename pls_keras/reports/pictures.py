@@ -20,6 +20,7 @@ from pls_keras.reports.tables import (
     compare_with_paper,
     load_results,
     mistakes_of,
+    paper_order,
     whole_pairs,
     whole_seeds,
 )
@@ -63,7 +64,9 @@ def draw_theta(theta, path):
 
 def _draw_reliability(bins, report, path):
     runs = whole_pairs(bins.drop_duplicates("key"), report)  # those that the table counts
-    cells = list(bins.groupby(bins["key"].map(runs.set_index("key")["row"]), sort=False))
+    order = paper_order(report, runs)
+    rows = bins["key"].map(runs.set_index("key")["row"])
+    cells = sorted(bins.groupby(rows), key=lambda cell: order(cell[0]))
     grid = {"sharey": True, "squeeze": False, "layout": "constrained"}
     with styled():
         size = (WIDTH, 1 + 0.72 * WIDTH / len(cells))

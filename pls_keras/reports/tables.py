@@ -337,7 +337,7 @@ def compare_with_paper(results, report, baseline=BASELINE, metric=None):
     runs[names] *= [COLUMNS[name][1] for name in names]
     order = list(dict.fromkeys(results["method"]))
     parts = []
-    for row in sorted(runs["row"].unique(), key=_paper_order(report, runs)):
+    for row in sorted(runs["row"].unique(), key=paper_order(report, runs)):
         here = runs[runs["row"] == row].sort_values("method", key=lambda m: m.map(order.index))
         if baseline not in set(here["method"]):
             continue
@@ -352,7 +352,13 @@ def compare_with_paper(results, report, baseline=BASELINE, metric=None):
     return table.merge(cells, on=["row", "method"], how="left")
 
 
-def _paper_order(report, runs):
+def paper_order(report, runs):
+    """The key that sorts names of rows as the paper's table has them, its own first.
+
+    Args:
+        report: one of `REPORTS`.
+        runs: `DataFrame` with a column `row`.
+    """
     rows = [] if report.paper is None else list(report.paper["row"].unique())
     rows += [row for row in runs["row"].unique() if row not in rows]
     return rows.index
