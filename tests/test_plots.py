@@ -151,6 +151,20 @@ def test_progress_goes_from_a_large_loss_to_a_small_one_with_a_line_a_seed():
     assert in_legend(ax.get_legend()) == ["NoLS", "ULS", "a line a seed"]
 
 
+@pytest.mark.parametrize(("first", "last"), [(2, 1e-3), (2.4, 0.2), (2.4, 1.7), (4.75, 4.3)])
+def test_progress_has_losses_to_read_it_by_that_do_not_overlap(first, last):
+    curves = pd.DataFrame({"nll": [first, last], "epoch": [1, 2], "method": "NoLS", "seed": 0})
+    rates = pd.concat([curves.assign(learning_rate=rate, grad_norm=1.0) for rate in (0.4, 0.3, 0.2, 0.1)])
+    ax = plot_learning_rates(rates, "grad_norm", plot=plot_progress)[0, 0]
+    ax.figure.canvas.draw()
+    labels = [label for label in ax.get_xticklabels(which="both") if label.get_text()]
+    low, high = sorted(ax.get_xlim())
+    shown = [label for label in labels if low <= label.get_position()[0] <= high]
+    boxes = sorted(label.get_window_extent().extents[::2].tolist() for label in shown)
+    assert len(boxes) >= 2
+    assert all(left[1] < right[0] for left, right in itertools.pairwise(boxes))
+
+
 def test_one_seed_has_no_band():
     curves = pd.DataFrame({"method": "NoLS", "seed": 1, "epoch": [1, 2], "test_loss": [0.5, 0.25]})
     ax = plot_curves(curves, "test_loss")

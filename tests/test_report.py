@@ -257,6 +257,21 @@ def test_reliability_diagrams_pool_the_runs_that_the_table_counts(tmp_path, monk
     plt.close(drawn[0])
 
 
+def test_reliability_diagrams_stand_in_the_papers_order(tmp_path, monkeypatch):
+    runs = list(itertools.product(("cifar100", "cifar10"), ("ResNet34", "ResNet18"), METHODS))
+    bins = pd.DataFrame(runs, columns=["dataset", "model", "method"]).assign(key=range(len(runs)))
+    bins = bins.assign(scale="lab", classes="", seed=0, bin=0, samples=10, confidence=0.5, accuracy=0.5)
+    bins.to_csv(tmp_path / "table1_reliability.csv", index=False)
+    bins.assign(metric="accuracy").to_csv(tmp_path / "table1.csv", index=False)
+    drawn = []
+    with monkeypatch.context() as patch:
+        patch.setattr(plt, "close", drawn.append)
+        draw_report("table1", "lab", tmp_path, tmp_path)
+    titles = [ax.get_title().replace("\n", ", ") for ax in drawn[0].axes]
+    assert titles == list(paper.TABLE1["row"].unique())
+    plt.close(drawn[0])
+
+
 def test_only_whole_seeds_of_curves_are_compared():
     cells = itertools.product(METHODS, (0.1, 0.01), range(3), (1, 2))
     curves = pd.DataFrame(cells, columns=["method", "learning_rate", "seed", "epoch"])
@@ -305,6 +320,9 @@ def test_a_report_says_what_it_stands_on():
     notes = format_report(pd.concat(both), REPORTS["table2"]).splitlines()[-3:]
     assert notes[0].endswith("scale paper; 30 runs, 0.3 hours of training in all.")
     assert notes[1:] == ["- CBET: 15 runs; 2 cores.", "- TEC: 15 runs; a GPU."]
+    seeds = results_of("cbet").assign(hardware=lambda runs: np.where(runs["seed"] < 2, "2 cores", "a GPU"))
+    notes = format_report(seeds, REPORTS["table2"]).splitlines()[-2:]
+    assert notes == ["- 6 runs; 2 cores.", "- 9 runs; a GPU."]
     without = format_report(results_of("goemotions"), REPORTS["goemotions"])
     assert "the paper's" not in without.split("\n\n")[1]
 

@@ -249,7 +249,8 @@ def plot_progress(curves, column, ax=None):
                 run = run.sort_values("epoch")
                 ax.plot(run["nll"], run[column], label="" if i else method, lw=0.9, alpha=0.8, **look)
         ax.set_xscale("log")
-        if np.divide(*sorted(ax.get_xlim(), reverse=True)) < 30:  # too few powers of ten to read it by
+        low, high = sorted(ax.get_xlim())
+        if high < 30 * low:  # too few powers of ten to read it by
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")

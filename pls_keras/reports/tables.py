@@ -489,9 +489,11 @@ def _notes(results, report, table):
     if len(parts) == 1:
         return [*notes, f"{_facts(runs, FACTS)}; {took}"]
     notes.append(f"{_facts(runs, [name for name in FACTS if name not in MACHINE])}; {took}")
+    every = row_names(runs, report).nunique()
     for part in parts:
-        rows = " and ".join(row_names(part, report).unique())
-        notes.append(f"{rows}: {len(part)} runs; {_facts(part, machine)}.")
+        rows = row_names(part, report).unique()
+        where = f"{' and '.join(rows)}: " if len(rows) < every else ""
+        notes.append(f"{where}{len(part)} runs; {_facts(part, machine)}.")
     return notes
 
 
