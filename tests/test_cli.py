@@ -235,17 +235,21 @@ def test_theta_ship_builds_the_thetas_of_the_package(tmp_path, data_root):
         (["theta", "hierarchy", "c.csv", "--out", "t.json"], "is not a JSON file"),
         (["demo", "--images", "100000"], "1197 training images"),
         (["demo", "--smoothing-ratio", "1.5"], "smoothing-ratio"),
-        (["report", "table2", "--results", "nowhere"], "pls_keras run table2"),
-        (["report", "observations", "--results", "nowhere"], "pls_keras run figure3"),
+        (["report", "table2", "--results", "."], "run table2 --scale paper --store pls-runs, then: "),
+        (["report", "table2", "--results", "nowhere"], "--results: there is no folder 'nowhere'"),
+        (["report", "observations", "--results", "."], "No results of figure3 and figure4 in ."),
+        (["report", "readme", "--results", ".", "--store", "."], "readme has no runs of its own"),
+        (["report", "figure2", "--results", ".", "--vectors", "v.txt"], "give its --store as well"),
+        (["run", "table2", "--vectors", "nope.txt", "--store", "s"], "No file 'nope.txt'"),
         (["report", "table1", "--store", "nosuch"], "--store: there is no folder 'nosuch'"),
         (["run", "table2", "--scale", "lab"], "has no lab scale"),
         (["theta", "cluster", "nope.csv", "--out", "t.json"], "No such file or directory: 'nope.csv'"),
-        (["demo", "--out", "c.csv"], "exists: 'c.csv'"),
+        (["demo", "--out", "c.csv"], "must be a folder; 'c.csv' is a file"),
         (["demo", "--images", "1"], "of 10 classes, and a run needs one of each"),
         (["run", "table1", "--vectors", "glove.txt"], "--vectors is for texts"),
         (["run", "table2", "--scale", "smoke", "--vectors", "v.txt"], "has random word vectors"),
         (["report", "table2", "--scale", "smoke", "--store", "no"], "run table2 --scale smoke --store no"),
-        (["report", "readme", "--results", "nowhere"], "folder that holds README.md"),
+        (["report", "readme", "--results", "."], "folder that holds README.md"),
         (["theta", "cooccurrence", "index.csv", "--out", "t.json"], "without a name: ['Unnamed: 0']"),
         (["run", "table1", "--skip", "nowhere"], "nowhere holds no results of table1"),
     ],
@@ -279,6 +283,8 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(
         ["theta", "semantic", "--labels", "a", "--vectors", "v", "--replace", "=b", "--out", "t.json"],
         ["theta", "uniform", "--labels", "a,b", "--out", "u.png"],
         ["theta", "plot", "cifar10-cls", "--out", "theta.json"],
+        ["theta", "plot", "cifar10-cls", "--out", "no/theta.png"],
+        ["bench", "loss", "--json", "no/loss.json"],
         ["run", "table9"],
         ["run", "table2", "--workers", "two"],
     ],
@@ -360,7 +366,8 @@ def test_report_of_the_tuning_names_its_candidates(tmp_path, capsys):
         main(arguments)
     said = capsys.readouterr().err
     assert f"at scale smoke in {tmp_path / 'results'}, and no finished runs of it in {folder}." in said
-    assert f"run tuning --scale smoke --store {folder}, then: report tuning --store {folder}" in said
+    then = f"python -m pls_keras report tuning --store {folder} --results {tmp_path / 'results'}"
+    assert f"run tuning --scale smoke --store {folder}, then: {then}" in said
     store = RunStore(tmp_path / "store")
     for i, run in enumerate(SWEEPS["tuning"]("smoke")):
         scores = {"val_macro_f1": 0.5 + 0.01 * i, "val_nll": 1.0, "fraction": 1.0}
@@ -392,6 +399,16 @@ def test_report_draws_figures_and_checks_observations_from_kept_curves(tmp_path,
         assert len(pd.read_csv(tmp_path / f"{sweep}.csv")) == 36 * 8
     assert (tmp_path / "figure5_lab_parts.png").is_file()
     main(["report", "observations", "--results", str(tmp_path)])
+    assert capsys.readouterr().out.count("\n| 6.3.") == 15
+    (tmp_path / "figure4.csv").unlink()
+    with pytest.raises(SystemExit):
+        main(["report", "observations", "--results", str(tmp_path), "--scale", "lab"])
+    error = capsys.readouterr().err
+    assert "No results of figure4 at scale lab" in error
+    assert "run figure4 --scale lab --store pls-runs, then: python -m pls_keras report obs" in error
+    assert f"--results {tmp_path}" in error
+    assert "run figure3" not in error
+    main(["report", "observations", *where])
     assert capsys.readouterr().out.count("\n| 6.3.") == 15
 
 

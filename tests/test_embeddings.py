@@ -14,6 +14,7 @@ from gensim.models import KeyedVectors
 
 from pls_keras import semantic_theta
 from pls_keras.thetas import label_vectors, load_vectors
+from pls_keras.thetas.vector_files import fetch_vectors
 
 WORDS = ["maple", "tree", "lawn", "Paris"]
 MATRIX = np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 1.0], [1.0, 1.0, 8.0], [0.5, 0.25, 0.0]], "float32")
@@ -238,6 +239,17 @@ def test_a_name_goes_to_the_downloader(monkeypatch, keyed_vectors):
     assert load_vectors("glove-wiki-gigaword-50").name == "glove-wiki-gigaword-50"
 
 
+def test_what_is_fetched_is_a_name_and_not_a_file(monkeypatch, tmp_path):
+    fetched = []
+    monkeypatch.setattr("gensim.downloader.load", lambda name, **kwargs: fetched.append((name, kwargs)))
+    (tmp_path / "v.txt").write_text("")
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.writestr("v.txt", "")
+    for source in (tmp_path / "v.txt", f"{tmp_path}/v.zip/v.txt", "glove-wiki-gigaword-50"):
+        fetch_vectors(source)
+    assert fetched == [("glove-wiki-gigaword-50", {"return_path": True})]
+
+
 @pytest.mark.parametrize(
     "label",
     [
@@ -351,7 +363,7 @@ def test_all_missing_words_are_named_once():
 
 
 def test_a_missing_stand_in_is_named():
-    with pytest.raises(ValueError, match="No vector for: grass"):
+    with pytest.raises(ValueError, match=r"No vector for: grass \(in place of 'mower'\).*'mower=another"):
         label_vectors(["mower"], VECTORS, replace={"mower": "grass"})
 
 

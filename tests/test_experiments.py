@@ -217,7 +217,7 @@ def test_kept_runs_are_whole_seeds_of_one_machine_and_those_of_this_machine(tmp_
     trained = [*((run, gpu) for run in (*runs[:5], runs[6])), *((run, here) for run in runs[7:8])]
     assert [run.seed for run, _ in trained] == [0, 0, 0, 1, 1, 2, 2]
     rows = [
-        {"key": run.key, "classes": "", "hardware": where["hardware"], "backend": where["backend"]}
+        {**run.record(), "key": run.key, "hardware": where["hardware"], "backend": where["backend"]}
         for run, where in trained
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "figure4.csv", index=False)
@@ -301,7 +301,9 @@ def test_runs_that_fail_are_named_after_the_others_are_trained(tmp_path):
     store = RunStore(tmp_path)
     good, *bad = small_run("NoLS"), *(small_run(method, train_images=5000) for method in ("NoLS", "ULS"))
     names = ", ".join(f"digits {run.method} seed 0 .key {run.key}." for run in bad)
-    with pytest.raises(RuntimeError, match=rf"2 runs ended .*{names}: ValueError.*1197") as error:
+    with pytest.raises(
+        RuntimeError, match=rf"2 runs ended .*ValueError.*1197.*5000\. So ended {names}\."
+    ) as error:
         run_sweep([*bad, good], store)
     assert str(error.value).count("ValueError") == 1  # both for the same reason
     assert [run in store for run in (good, *bad)] == [True, False, False]

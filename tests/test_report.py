@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from pls_keras.experiments.results import read_results
 from pls_keras.reports import paper
 from pls_keras.reports.comparison import (
     adjust_by_holm,
@@ -138,12 +139,26 @@ def test_the_sentence_corrects_for_several_comparisons_as_holm_does(p, left):
     assert f"for there being 3 leaves {left}." in describe_difference(compared, "accuracy")
 
 
+@pytest.mark.parametrize("significance", [0.05, 0.05 / 7])
 @pytest.mark.parametrize("n", [3, 5, 15])
-def test_a_test_finds_the_detectable_difference_in_four_of_five_experiments(n):
+def test_a_test_finds_the_detectable_difference_in_four_of_five_experiments(n, significance):
     rng = np.random.default_rng(n)
-    differences = rng.normal(detectable_errors(n) / np.sqrt(n), 1, size=(40_000, n))
-    found = scipy.stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05
+    differences = rng.normal(detectable_errors(n, significance) / np.sqrt(n), 1, size=(40_000, n))
+    found = scipy.stats.ttest_1samp(differences, 0, axis=1).pvalue < significance
     assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_what_a_report_could_have_seen_is_also_said_after_holms_correction():
+    results = results_of("tec")
+    text = format_report(results, REPORTS["table2"])
+    alone, corrected = map(float, re.search(r"of (\S+) \((\S+)\) in macro F1", text).groups())
+    detectable = compare_with_paper(results, REPORTS["table2"])["detectable"]
+    assert alone == pytest.approx(np.sqrt((detectable**2).mean()), rel=0.05)
+    ratio = detectable_errors(5, 0.05 / 2) / detectable_errors(5)
+    assert 1.1 < corrected / alone == pytest.approx(ratio, rel=0.05)
+    assert "Holm's correction for there being 2, if no other method differs." in text
+    two = format_report(results[results["method"] != "SEMLS"], REPORTS["table2"])
+    assert re.search(r"finds a difference of [\d.]+ in macro F1 in four of five .*80 %\)\.\n", two)
 
 
 def test_what_a_comparison_could_detect_is_in_the_metrics_unit():
@@ -188,10 +203,12 @@ def table1_results(seeds):
     return pd.concat([both, *calibration, *scores_of_mistakes(both)])
 
 
-def test_the_picture_of_mistakes_says_how_many_seeds_it_has():
+def test_the_picture_of_mistakes_says_how_many_seeds_each_row_has():
     results = table1_results(2)
     axes = draw_mistakes(results, REPORTS["table1"])
-    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, 2 or {results['seed'].nunique()} seeds")
+    seeds = results["seed"].nunique(), 2
+    rows = [f"CIFAR-100\nResNet-{depth}\n{n} seeds" for depth, n in zip((18, 34), seeds, strict=True)]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == rows
     plt.close(axes[0, 0].figure)
 
 
@@ -206,8 +223,8 @@ def test_of_a_single_seed_a_difference_is_shown_and_nothing_said(tmp_path):
     assert verdicts["CIFAR-100, ResNet-18"] == "within noise |"
     assert not any("nan" in cell for row in rows for cell in row)
     axes = draw_mistakes(results, REPORTS["table1"])
-    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["CIFAR-100\nResNet-18"]
-    assert axes[0, 0].figure.get_supxlabel().endswith(f"interval, {results['seed'].nunique()} seeds")
+    labels = [f"CIFAR-100\nResNet-18\n{results['seed'].nunique()} seeds"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == labels
     assert draw_mistakes(results[results["model"] == "ResNet34"], REPORTS["table1"]) is None
     plt.close(axes[0, 0].figure)
 
@@ -222,7 +239,9 @@ def test_mistakes_are_compared_metric_by_metric_where_they_were_scored():
     assert re.search(r"\| 7[12]\.\d\d ± 0\.\d\d \* \|", rows[1])
     assert rows[1].count("*") == 1
     assert re.search(r"cluster accuracy differs from NoLS beyond noise for SEMLS \+[12]", text)
-    assert re.search(r"finds a difference of \S+ in macro F1, \S+ in cluster accuracy", text)
+    assert re.search(
+        r"finds a difference of \S+ \(\S+\) in macro F1, \S+ \(\S+\) in cluster accuracy", text
+    )
     short = format_report(pd.concat(parts), REPORTS["goemotions"], details=False)
     assert "cluster accuracy differs" not in short
     assert rows[1] in short
@@ -408,7 +427,24 @@ def test_significance_reads_as_in_a_paper(p, text):
 def test_results_that_are_not_there_are_an_error_that_names_their_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No results of table1 at scale lab in .*table1\.csv"):
         load_results("table1", "lab", tmp_path)
-    pd.DataFrame({"key": ["a"], "scale": ["paper"]}).to_csv(tmp_path / "table1.csv", index=False)
+    run = {"key": "a", "dataset": "cifar10", "method": "NoLS", "seed": 0, "scale": "paper"}
+    pd.DataFrame([run]).to_csv(tmp_path / "table1.csv", index=False)
     with pytest.raises(FileNotFoundError, match="at scale lab"):
         load_results("table1", "lab", tmp_path)
     assert load_results("table1", "paper", tmp_path)["key"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is not a CSV file: No columns"),
+        ("hello", "lacks the columns ['key', 'dataset', 'method', 'seed', 'scale']"),
+        ("key,dataset,method,scale\na,cifar10,NoLS,paper\n", "lacks the columns ['seed']"),
+    ],
+)
+def test_what_is_no_table_of_results_is_named(tmp_path, content, said):
+    (tmp_path / "table1.csv").write_text(content)
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}.table1\.csv .*{re.escape(said)}"):
+        load_results("table1", "paper", tmp_path)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_results(tmp_path, "table1", [])

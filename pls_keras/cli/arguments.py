@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import pathlib
 
 
 def positive(text):
@@ -20,14 +21,24 @@ def ratio(text):
 
 
 def file_type(*endings):
-    """The name of a file with one of some endings."""
+    """The name of a file to write, with one of some endings, in a folder that is there."""
 
     def name(text):
         if not text.lower().endswith(endings):
             raise argparse.ArgumentTypeError(f"must end in {' or '.join(endings)}, not {text!r}")
+        if not (parent := pathlib.Path(text).parent).is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {str(parent)!r} to write {text!r} to")
         return text
 
     return name
+
+
+def folder_path(text):
+    """The path of a folder, which need not be there yet."""
+    path = pathlib.Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a folder; {text!r} is a file")
+    return path
 
 
 def _number(text, kind, rule, holds):

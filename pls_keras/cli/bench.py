@@ -3,7 +3,7 @@
 import json
 import logging
 
-from pls_keras.cli.arguments import positive
+from pls_keras.cli.arguments import file_type, positive
 from pls_keras.experiments.benchmarks.fits import bench_fits
 from pls_keras.experiments.benchmarks.images import bench_callbacks, bench_training
 from pls_keras.experiments.benchmarks.loss import bench_loss
@@ -40,7 +40,9 @@ def add_arguments(parser):
     parser.add_argument("--no-xla", action="store_true", help="of training: without XLA alone")
     parser.add_argument("--vectors", help="of texts: file or gensim name (glove-wiki-gigaword-300)")
     parser.add_argument(
-        "--json", help="also write the tables, and what they were measured on, to this file"
+        "--json",
+        type=file_type(".json"),
+        help="also write the tables, and what they were measured on, to this file",
     )
     parser.set_defaults(run=_run)
 

@@ -7,7 +7,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pls_keras.cli.arguments import positive, positive_number, ratio
+from pls_keras.cli.arguments import folder_path, positive, positive_number, ratio
 from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.image_training import load_images
 from pls_keras.experiments.methods import METHODS
@@ -66,7 +66,7 @@ def add_arguments(parser):
     parser.add_argument("--width", type=positive, help="channels of the first stage (16)")
     parser.add_argument("--smoothing-ratio", type=ratio, help="ε, the mass taken off, in [0, 1) (0.1)")
     parser.add_argument("--learning-rate", type=positive_number, help="constant learning rate (0.1)")
-    parser.add_argument("--out", default="pls-demo", help="folder to write to (pls-demo)")
+    parser.add_argument("--out", type=folder_path, default="pls-demo", help="folder to write to (pls-demo)")
     parser.set_defaults(run=_run)
 
 

@@ -4,6 +4,7 @@ import pathlib
 import re
 import sys
 
+from pls_keras.cli.arguments import folder_path
 from pls_keras.cli.terminal import print_aligned
 from pls_keras.experiments.results import merge_results
 from pls_keras.experiments.store import RunStore
@@ -11,7 +12,7 @@ from pls_keras.experiments.sweeps import SCALES, SWEEPS
 from pls_keras.reports.effects import effects_text
 from pls_keras.reports.pictures import draw_report, draw_theta
 from pls_keras.reports.speed import speed_text
-from pls_keras.reports.tables import REPORTS, report_text
+from pls_keras.reports.tables import OBSERVED, REPORTS, load_results, report_text
 from pls_keras.thetas import Theta
 
 RESULTS = pathlib.Path("notebooks/results")
@@ -32,21 +33,30 @@ def add_arguments(parser):
     )
     parser.add_argument("sweep", choices=[*SWEEPS, *OTHERS])
     parser.add_argument("--scale", choices=[*SCALES], help="only this scale; else each that there is")
-    parser.add_argument("--store", help="folder of finished runs to add")
+    parser.add_argument("--store", type=folder_path, help="folder of finished runs to add")
     parser.add_argument("--vectors", help="as given to run")
-    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help=f"folder ({RESULTS})")
+    parser.add_argument("--results", type=folder_path, default=RESULTS, help=f"folder ({RESULTS})")
     parser.set_defaults(run=_run)
 
 
 def _run(options):
-    if options.store and options.sweep in SWEEPS:
-        if not pathlib.Path(options.store).is_dir():
-            raise ValueError(
-                f"--store: there is no folder {options.store!r}. Runs get into it with: "
-                f"python -m pls_keras run {options.sweep} --scale {options.scale or 'paper'} --store "
-                f"{options.store}"
-            )
-        merge_results(RunStore(options.store), options.sweep, options.results, options.vectors)
+    sweeps = _sweeps_of(options.sweep)
+    if options.vectors and not options.store:
+        raise ValueError("--vectors says which runs of a store to add: give its --store as well.")
+    if options.store and not sweeps:
+        raise ValueError(f"--store: {options.sweep} has no runs of its own. Leave it out.")
+    if options.store and not options.store.is_dir():
+        raise ValueError(
+            f"--store: there is no folder {str(options.store)!r}. Runs get into it with: "
+            f"{_how_to_train(sweeps, options)}"
+        )
+    if not options.store and not options.results.is_dir():
+        raise ValueError(
+            f"--results: there is no folder {str(options.results)!r}. Kept results lie in the repository's "
+            f"{RESULTS}; finished runs get into a folder of your own with --store."
+        )
+    for sweep in sweeps if options.store else ():
+        merge_results(RunStore(options.store), sweep, options.results, options.vectors)
     if options.sweep == "figure2":
         theta = Theta.load("cifar10-semls")
         print(theta.to_frame().round(3).to_string())
@@ -54,7 +64,10 @@ def _run(options):
     elif options.sweep == "readme":
         pages = [page for page in (*PAGES, options.results / "README.md") if page.is_file()]
         if not pages:
-            raise ValueError("None of its pages is here. Run it in the folder that holds README.md.")
+            raise ValueError(
+                f"None of the pages of {pathlib.Path.cwd()} and {options.results} is there. Run it in the "
+                "folder that holds README.md."
+            )
         for page in pages:
             _write_tables(page, options.results)
     else:
@@ -76,16 +89,40 @@ def _print_report(options):
     if not shown:
         at_scale = f" at scale {options.scale}" if options.scale else ""
         in_store = f", and no finished runs of it in {options.store}" if options.store else ""
-        sweep, store = options.sweep.replace("observations", "figure3"), options.store or "pls-runs"
+        sweeps = _sweeps_of(options.sweep)
+        lacking = [s for s in sweeps if not any(_is_kept(s, scale, options.results) for scale in asked)]
         raise ValueError(
-            f"No results of {options.sweep}{at_scale} in {options.results}{in_store}. Train them with: "
-            f"python -m pls_keras run {sweep} --scale {options.scale or 'paper'} --store {store}, then: "
-            f"report {options.sweep} --store {store}"
+            f"No results of {' and '.join(lacking or sweeps)}{at_scale} in {options.results}{in_store}. "
+            f"Train them with: {_how_to_train(lacking or sweeps, options)}"
         )
     print_aligned("\n\n".join(texts[scale] for scale in shown))
     if options.store:  # the page has every scale, whichever was asked for
         kept = "\n\n".join(texts.values())
         (options.results / f"{options.sweep}.md").write_text(kept + "\n", encoding="utf-8")
+
+
+def _sweeps_of(name):
+    """The sweeps whose runs a report reads: none of what is drawn or written from something else."""
+    return OBSERVED if name == "observations" else (name,) if name in SWEEPS else ()
+
+
+def _is_kept(name, scale, results):
+    try:
+        return not load_results(name, scale, results).empty
+    except FileNotFoundError:
+        return False
+
+
+def _how_to_train(sweeps, options):
+    """The commands that train what a report lacks, and then report it."""
+    store = options.store or "pls-runs"
+    runs = [
+        f"python -m pls_keras run {sweep} --scale {options.scale or 'paper'} --store {store}"
+        for sweep in sweeps
+    ]
+    results = f" --results {options.results}" if options.results != RESULTS else ""
+    report = f"python -m pls_keras report {options.sweep} --store {store}{results}"
+    return ", then: ".join([*runs, report])
 
 
 def _texts(name, results, **options):

@@ -1,13 +1,12 @@
 """`pls_keras run`: train the runs of a table or a figure."""
 
-import pathlib
-
-from pls_keras.cli.arguments import positive
+from pls_keras.cli.arguments import folder_path, positive
 from pls_keras.experiments.hardware import fastest_way, fastest_workers
 from pls_keras.experiments.results import kept_runs
 from pls_keras.experiments.runner import run_sweep
 from pls_keras.experiments.store import RunStore
 from pls_keras.experiments.sweeps import SCALES, SWEEPS, sweep_runs
+from pls_keras.thetas.vector_files import fetch_vectors
 
 
 def add_arguments(parser):
@@ -26,13 +25,15 @@ def add_arguments(parser):
     parser.add_argument("--workers", type=positive, help="runs at a time (as many as is fastest)")
     parser.add_argument("--threads", type=positive, default=1, help="threads of each worker (1)")
     parser.add_argument("--engine", choices=["joblib", "ray"], default="joblib", help="(joblib)")
-    parser.add_argument("--store", default="pls-runs", help="folder of finished runs (pls-runs)")
+    parser.add_argument(
+        "--store", type=folder_path, default="pls-runs", help="folder of finished runs (pls-runs)"
+    )
     parser.add_argument(
         "--vectors", help="for texts: GloVe or word2vec file, or gensim name (glove-wiki-gigaword-300)"
     )
     parser.add_argument(
         "--skip",
-        type=pathlib.Path,
+        type=folder_path,
         help="folder of kept results: leave out the seeds that it holds whole from one kind of machine, "
         "and the runs that it holds from this kind",
     )
@@ -48,6 +49,8 @@ def _run(options):
         if kept is None:
             raise ValueError(f"--skip: {options.skip} holds no results of {options.sweep}.")
         runs = [run for run in runs if run not in kept]
+    for vectors in {getattr(run, "vectors", None) for run in runs} - {None}:
+        fetch_vectors(vectors)  # once, and an error before anything is trained
     workers, reason = fastest_workers() if options.workers is None else (options.workers, "as asked for")
     print(f"{workers} at a time: {reason}.")
     if any(getattr(run, "precision", None) == "auto" for run in runs):

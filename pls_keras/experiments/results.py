@@ -5,6 +5,7 @@ import pandas as pd
 
 from pls_keras.experiments.store import describe_environment
 from pls_keras.experiments.sweeps import CURVES, IMAGE_SCALES, SCALES, TEXTS, candidate_names, sweep_runs
+from pls_keras.reports.tables import read_kept
 
 SHARED = {"sharpened": "table1"}  # some runs of the first are runs of the second
 GUESSED = ("reduced", "paper")  # scales at which guesses are kept: all 10,000 test images of CIFAR
@@ -151,7 +152,7 @@ def read_results(folder, name, runs):
     tables = []
     for csv in (folder / f"{kept}.csv" for kept in (*names, name)):
         if csv.is_file():
-            table = pd.read_csv(csv, dtype={"classes": str})
+            table = read_kept(csv)
             table = table if csv.stem == name else table[table["key"].isin([run.key for run in runs])]
             tables.append(table.fillna({"classes": ""}) if "classes" in table else table)
     return pd.concat(tables, ignore_index=True) if tables else None

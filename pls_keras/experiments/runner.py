@@ -120,8 +120,8 @@ def _raise_if_failed(failed):
             names.setdefault(error, []).append(
                 f"{run.dataset} {run.method} seed {run.seed} (key {run.key})"
             )
-        lines = [f"{', '.join(runs)}: {error}" for error, runs in names.items()]
-        raise RuntimeError(f"{len(failed)} runs ended without a result. " + "; ".join(lines))
+        lines = [f"{error.rstrip('.')}. So ended {', '.join(runs)}." for error, runs in names.items()]
+        raise RuntimeError(f"{len(failed)} runs ended without a result. " + " ".join(lines))
 
 
 def _finish_with_joblib(runs, workers, threads, unfinished):

@@ -69,12 +69,17 @@ def compare_methods(scores, metric, baseline=BASELINE, *, pairs="seed", overlap=
 
 
 @functools.cache
-def detectable_errors(n):
+def detectable_errors(n, significance=SIGNIFICANCE):
     """The difference that a paired t-test of `n` pairs finds with a power of 80 %, in standard errors.
 
     By the noncentral t distribution, which takes into account that few pairs hardly know their spread.
+
+    Args:
+        n: number of pairs, at least 2.
+        significance: what p must be below: with Holm's correction, for the smallest of m p-values,
+            0.05 / m.
     """
-    critical = scipy.stats.t.isf(SIGNIFICANCE / 2, n - 1)
+    critical = scipy.stats.t.isf(significance / 2, n - 1)
     return scipy.optimize.brentq(
         lambda nc: scipy.stats.nct.sf(critical, n - 1, nc) - POWER, 0, 10 * critical
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from pls_keras.reports.comparison import BASELINE
 from pls_keras.reports.plots import (
+    AXIS_LABELS,
     plot_differences,
     plot_learning_rates,
     plot_progress,
@@ -77,7 +78,7 @@ def _draw_reliability(bins, report, path):
             legends.append(ax.get_legend_handles_labels())
             ax.get_legend().remove()
             ax.set(xlabel="", ylabel="" if len(legends) > 1 else ax.get_ylabel())
-        figure.supxlabel("confidence (mean of the bin)", fontsize=10)
+        figure.supxlabel(AXIS_LABELS["confidence"], fontsize=10)
         figure.legend(*max(legends, key=lambda legend: len(legend[1])), loc="outside right center")
     _save(axes, path)
 
@@ -111,10 +112,9 @@ def draw_mistakes(results, report):
                 ax.set_yticks(range(len(part) - 1), part["method"][part["margin"].notna()])
                 if not i:
                     ax.set_title(textwrap.fill(COLUMNS[metric][0].replace(", %", ", points"), 26))
-            axes[i, 0].set_ylabel(row.replace(", ", "\n"))
-        pairs = " or ".join(map("{:g}".format, np.unique(tables[report.metric]["n"])))
-        words = f"difference from {BASELINE} and 95 % interval, {pairs} {report.unit}"
-        figure.supxlabel(words, fontsize=10)
+            n = tables[report.metric].set_index("row").loc[row, "n"].max()
+            axes[i, 0].set_ylabel(f"{row}, {n:.0f} {report.unit}".replace(", ", "\n"))
+        figure.supxlabel(f"difference from {BASELINE} and 95 % interval", fontsize=10)
     return axes
 
 

@@ -28,6 +28,7 @@ AXIS_LABELS = {
     "grad_norm_label": "norm, label",
     "grad_norm_smoothing": "norm, smoothing",
     "grad_cosine": "cosine of both",
+    "confidence": "confidence (mean of the bin); area of a point: share of the samples",
 }
 
 
@@ -250,8 +251,10 @@ def plot_progress(curves, column, ax=None):
                 ax.plot(run["nll"], run[column], label="" if i else method, lw=0.9, alpha=0.8, **look)
         ax.set_xscale("log")
         low, high = sorted(ax.get_xlim())
-        if high < 30 * low:  # too few powers of ten to read it by
+        if high < 4 * low:  # nearly as on a scale that is not logarithmic
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
+        elif high < 30 * low:  # too few powers of ten to read it by
+            ax.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
         if not ax.xaxis_inverted():
@@ -295,6 +298,8 @@ def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
         ax.figure.legend(legend.legend_handles, names, **place)
         label = "epoch" if plot is plot_curves else AXIS_LABELS["nll"]
         ax.figure.supxlabel(label, fontsize=10)
+        if plot is plot_progress and ax.figure.get_layout_engine():
+            ax.figure.get_layout_engine().set(w_pad=0.1)  # inches: labels at both ends of each axis
     return axes
 
 
@@ -321,7 +326,7 @@ def plot_reliability(bins, ax=None):
             x, y = (pooled[name] / pooled["samples"] for name in ("confidence", "accuracy"))
             ax.plot(x, y, label=method, **look)
             ax.scatter(x, y, 150 * pooled["samples"] / pooled["samples"].sum(), color=look["color"])
-        ax.set_xlabel("confidence (mean of the bin)")
+        ax.set_xlabel(AXIS_LABELS["confidence"])
         ax.set_ylabel("accuracy (fraction of the bin)")
         ax.set_aspect("equal")
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -15,6 +15,7 @@ from pls_keras.reports.comparison import (
     cell,
     compare_methods,
     describe_difference,
+    detectable_errors,
     markdown,
 )
 from pls_keras.reports.observations import check_observations, format_checks
@@ -41,6 +42,9 @@ LEARNED = ("train_accuracy", "test_accuracy")
 MISTAKES = ("cluster_accuracy", "mistakes_in_cluster", "cluster_share", "mistake_severity")
 STARS = f"A star marks what differs from {BASELINE} after Holm's correction."
 UNFINISHED = "No seed or fold is finished for every method on one kind of machine yet. Let the sweep go on."
+KEPT = ("key", "dataset", "method", "seed", "scale")  # columns that each table of results has
+ANEW = "Take it from the repository, or write it anew: remove it, then report with --store."
+OBSERVED = ("figure3", "figure4")  # whose curves the paper's observations are read off
 # Pairs are of one machine: on another, sums of floats round otherwise.
 MACHINE = ("hardware", "backend", "precision", "jit_compile")
 # What all runs of a table have in common: field and the words around its values.
@@ -215,9 +219,10 @@ def load_results(name, scale, folder="results"):
 
     Raises:
         FileNotFoundError: if there is no such file, or nothing of this scale in it.
+        ValueError: if it is no table of results.
     """
     csv = pathlib.Path(folder) / f"{name}.csv"
-    table = pd.read_csv(csv, dtype={"classes": str}) if csv.is_file() else pd.DataFrame({"scale": []})
+    table = read_kept(csv) if csv.is_file() else pd.DataFrame({"scale": []})
     table = table[table["scale"] == scale]
     if table.empty:
         raise FileNotFoundError(
@@ -225,6 +230,17 @@ def load_results(name, scale, folder="results"):
             "notebooks/results beside it."
         )
     return table.fillna({"classes": ""})
+
+
+def read_kept(csv):
+    """A CSV of kept results as a `DataFrame`; a `ValueError` that names it if it is none."""
+    try:
+        table = pd.read_csv(csv, dtype={"classes": str})
+    except ValueError as error:  # it is empty, binary, or its rows differ in length
+        raise ValueError(f"{csv} is not a CSV file: {error}. {ANEW}") from error
+    if lacking := [name for name in KEPT if name not in table]:
+        raise ValueError(f"{csv} is no table of results: it lacks the columns {lacking}. {ANEW}")
+    return table
 
 
 def report_text(name, scale, folder="results", *, details=True):
@@ -240,7 +256,7 @@ def report_text(name, scale, folder="results", *, details=True):
     Returns:
         Text, or None where nothing of this scale is kept.
     """
-    names = ("figure3", "figure4") if name == "observations" else (name,)
+    names = OBSERVED if name == "observations" else (name,)
     try:
         tables = [load_results(part, scale, folder) for part in names]
     except FileNotFoundError:
@@ -413,20 +429,33 @@ def _sentences(results, report, metric):
 
 
 def _power(results, report):
-    """What the tests could have seen: a sentence for each row."""
-    found = {}
+    """What the tests could have seen, alone and where Holm's correction begins: a sentence for each row."""
+    found, methods = {}, {}
     metrics = [report.metric, *(set(report.others) & {"ece"}), *mistakes_of(results, report)]
     for metric in metrics:
         compared = compare_with_paper(results, report, report.baselines[0], metric)
-        # The root mean square over the methods, which is that of the noise of all.
-        typical = (compared["detectable"] ** 2).groupby(compared["row"], sort=False).mean() ** 0.5
-        for row, difference in typical.dropna().items():
-            found.setdefault(row, []).append(f"{difference:.2g} in {COLUMNS[metric][0].partition(',')[0]}")
+        for row, here in compared.dropna(subset="detectable").groupby("row", sort=False):
+            n, methods[row] = int(here["n"].iloc[0]), len(here)
+            # The root mean square over the methods, which is that of the noise of all.
+            alone = (here["detectable"] ** 2).mean() ** 0.5
+            first = alone * detectable_errors(n, SIGNIFICANCE / len(here)) / detectable_errors(n)
+            corrected = f" ({_two_digits(first)})" if len(here) > 1 else ""
+            words = f"{_two_digits(alone)}{corrected} in {COLUMNS[metric][0].partition(',')[0]}"
+            found.setdefault(row, []).append(words)
     for row, differences in found.items():
+        corrected = (
+            "; in brackets, what it must be to stand Holm's correction for there being "
+            f"{methods[row]}, if no other method differs"
+        )
         yield (
             f"{row}: a test here finds a difference of {', '.join(differences)} in four of five "
-            "experiments (power 80 %)."
+            f"experiments (power 80 %){corrected if methods[row] > 1 else ''}."
         )
+
+
+def _two_digits(number):
+    """A number as text, to its second digit and without an exponent."""
+    return np.format_float_positional(number, precision=2, fractional=False, trim="-")
 
 
 def mistakes_of(results, report):

@@ -81,7 +81,9 @@ def _mean_vectors(labels, vectors, replace):
             if (found := replace.get(word, word)) not in vectors:
                 found = found.lower()
             if found not in vectors:
-                missing[found] = found if found in labels else f"{found} (of {label!r})"
+                part = "" if found in labels else f" (of {label!r})"
+                part = f" (in place of {word!r})" if word in replace else part
+                missing[word if word in replace else found] = found + part
             row[i] = found
     if missing:
         word = min(missing)

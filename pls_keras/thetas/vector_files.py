@@ -70,18 +70,37 @@ def load_vectors(source):
             ) from error
         vectors.name = re.sub(r"(\.(txt|vec|bin|kv|gz|zip))+$", "", pathlib.Path(source).name)
         return vectors
+    vectors = _from_gensim(source)
+    vectors.name = str(source)
+    return vectors
+
+
+def fetch_vectors(source):
+    """See to it that word vectors are on the disk: what gensim knows by name is downloaded. Reads nothing.
+
+    Args:
+        source: as for `load_vectors`.
+
+    Raises:
+        FileNotFoundError: as `load_vectors`.
+        ImportError: as `load_vectors`.
+    """
+    require("text", "gensim")
+    if not _archive_member(pathlib.Path(source))[0].is_file():
+        _from_gensim(source, return_path=True)
+
+
+def _from_gensim(source, **kwargs):
     import gensim.downloader  # takes a second, and few programs load vectors
 
     try:
-        vectors = gensim.downloader.load(str(source))
+        return gensim.downloader.load(str(source), **kwargs)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"No file {str(source)!r}, and gensim.downloader could not load vectors of this name "
             f"({error}). Give the path of a GloVe or word2vec file, or with a network a name "
             "such as 'glove-wiki-gigaword-300'."
         ) from error
-    vectors.name = str(source)
-    return vectors
 
 
 def _archive_member(path):
