@@ -28,7 +28,7 @@ AXIS_LABELS = {
     "grad_norm_label": "norm, label",
     "grad_norm_smoothing": "norm, smoothing",
     "grad_cosine": "cosine of both",
-    "confidence": "confidence (mean of the bin); area of a point: share of the samples",
+    "confidence": "confidence (mean of the bin)\narea of a point: share of the samples",
 }
 
 
@@ -255,6 +255,8 @@ def plot_progress(curves, column, ax=None):
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
         elif high < 30 * low:  # too few powers of ten to read it by
             ax.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        else:
+            ax.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=4))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
         if not ax.xaxis_inverted():
@@ -298,8 +300,11 @@ def plot_learning_rates(curves, columns, axes=None, plot=plot_curves):
         ax.figure.legend(legend.legend_handles, names, **place)
         label = "epoch" if plot is plot_curves else AXIS_LABELS["nll"]
         ax.figure.supxlabel(label, fontsize=10)
-        if plot is plot_progress and ax.figure.get_layout_engine():
-            ax.figure.get_layout_engine().set(w_pad=0.1)  # inches: labels at both ends of each axis
+        if plot is plot_progress:  # whose numbers stand close, and at both ends of each axis
+            for ax in axes.flat:
+                ax.tick_params("x", labelsize=8)
+            if engine := ax.figure.get_layout_engine():
+                engine.set(w_pad=0.08)  # inches
     return axes
 
 
